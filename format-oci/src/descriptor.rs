@@ -86,7 +86,7 @@ mod tests {
     fn only_a_sha256_names_a_file() {
         let hex = "0".repeat(64);
         assert_eq!(Descriptor::new("x", &hex, 0).sha256(), Some(&*hex));
-        let others = ["sha512:", "", "sha256:", "sha256:.."].map(|digest| digest.to_owned());
+        let others = ["sha512:", "", "sha256:", "sha256:.."].map(str::to_owned);
         let paths = ["../".repeat(21) + "0", "A".repeat(64)].map(|hex| format!("sha256:{hex}"));
         for digest in others.into_iter().chain(paths) {
             let descriptor = Descriptor { digest, ..Descriptor::new("x", &hex, 0) };

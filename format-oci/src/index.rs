@@ -184,15 +184,13 @@ impl Index {
         let tagged: Vec<&Entry> = tagged.collect();
         let meant = if tagged.is_empty() { entries } else { tagged };
         let names = names(&meant);
-        match names.len() {
-            1 => Ok(meant.first().copied()),
-            _ => {
-                let names = names.into_iter().collect::<Vec<_>>().join(" and ");
-                let reason = format!("{INDEX} has several manifests of the image: {names}");
-                Err(StoreError::new(StoreErrorKind::Unreadable, &blobs.store(), operation, reason)
-                    .hint("remove all but one of the entries, or give that one the id as its tag"))
-            }
+        if names.len() == 1 {
+            return Ok(meant.first().copied());
         }
+        let names = names.into_iter().collect::<Vec<_>>().join(" and ");
+        let reason = format!("{INDEX} has several manifests of the image: {names}");
+        Err(StoreError::new(StoreErrorKind::Unreadable, &blobs.store(), operation, reason)
+            .hint("remove all but one of the entries, or give that one the id as its tag"))
     }
 
     /// Fails if an entry cannot be read and could be any image.
@@ -217,7 +215,7 @@ impl Index {
     pub(crate) fn put(
         &mut self,
         id: &ImageId,
-        manifest: (Descriptor, String),
+        manifest: &Descriptor,
         blobs: Vec<String>,
         name: Option<String>,
         before: Option<&str>,
@@ -233,10 +231,14 @@ impl Index {
         let tags = [id.to_string()].into_iter().chain(name.filter(is_free));
         let content = Arc::new(Content::Image(id.clone(), blobs));
         for tag in tags.collect::<Vec<_>>() {
-            let (mut descriptor, name) = manifest.clone();
+            let mut descriptor = manifest.clone();
             descriptor.annotations.insert(REF_NAME.to_owned(), tag);
-            let (json, content) = (serde_json::to_value(&descriptor)?, Arc::clone(&content));
-            entries.push(Entry { json, descriptor, name, content });
+            entries.push(Entry {
+                json: serde_json::to_value(&descriptor)?,
+                name: manifest.sha256().unwrap_or(&manifest.digest).to_owned(),
+                descriptor,
+                content: Arc::clone(&content),
+            });
         }
         self.set(entries);
         self.stamp = None;

@@ -179,8 +179,8 @@ impl Layout {
         };
         let name = |image: &Artifact| tag(image.record.image.attributes.name.as_deref()?);
         let before = before.and_then(name);
-        let (manifest, blobs) = ((descriptor, manifest.sha256), vec![config.sha256, layer]);
-        let dropped = index.put(&id, manifest, blobs, name(&image), before.as_deref());
+        let blobs = vec![config.sha256, layer];
+        let dropped = index.put(&id, &descriptor, blobs, name(&image), before.as_deref());
         dropped.map_err(|error| invalid(error.into()))
     }
 

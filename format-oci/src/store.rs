@@ -122,13 +122,11 @@ impl LayoutStore {
             }
             let emptied = blobs.layout.remove_subdirectory(UPLOADS);
             emptied.map_err(|error| blobs.failed(FINISH, UPLOADS, error))?;
-            match index.is_unfinished() {
-                false => Ok(()),
-                true => {
-                    index.set_unfinished(false);
-                    index.write(blobs, FINISH)
-                }
+            if !index.is_unfinished() {
+                return Ok(());
             }
+            index.set_unfinished(false);
+            index.write(blobs, FINISH)
         })
         .await
     }
@@ -237,13 +235,11 @@ impl LayoutStore {
         };
         let found = file.metadata();
         let found = found.map_err(|error| errors::failed(self, READ, &dir, &path, error).on(id))?;
-        match found.len() == layer.size {
-            true => Ok(tokio::fs::File::from_std(file)),
-            false => {
-                let (length, size) = (found.len(), layer.size);
-                Err(unreadable(format!("{path} has {length} bytes, the record says {size}")))
-            }
+        let (length, size) = (found.len(), layer.size);
+        if length != size {
+            return Err(unreadable(format!("{path} has {length} bytes, the record says {size}")));
         }
+        Ok(tokio::fs::File::from_std(file))
     }
 
     async fn receive(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {

@@ -236,7 +236,7 @@ async fn a_manifest_and_its_record_must_agree() {
         (
             |it| {
                 it["config"]["mediaType"] =
-                    json!("application/vnd.glance-replicator.image.config.v2+json")
+                    json!("application/vnd.glance-replicator.image.config.v2+json");
             },
             "this release reads application/vnd.glance-replicator.image.config.v1+json",
         ),

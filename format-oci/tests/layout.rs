@@ -150,7 +150,7 @@ async fn an_image_is_found_by_its_manifest_whatever_its_tag() {
         scratch.store.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
     assert_eq!((all.len(), &all[0].id), (1, &id(1)));
     scratch.edit_index(|index| {
-        drop(index["manifests"][0].as_object_mut().unwrap().remove("annotations"))
+        drop(index["manifests"][0].as_object_mut().unwrap().remove("annotations"));
     });
     let image = scratch.store.get(&id(1)).await.unwrap();
     let wanted = Attributes { os_hidden: true, ..image.attributes.clone() };
@@ -218,7 +218,7 @@ async fn projects_travel_with_their_images() {
     };
     scratch.store.update(&image, &owned).await.unwrap();
     let member = Member { project: "p2".to_owned(), status: MemberStatus::Accepted };
-    scratch.store.set_members(&id(1), &[member.clone()]).await.unwrap();
+    scratch.store.set_members(&id(1), std::slice::from_ref(&member)).await.unwrap();
     scratch.image(2, "two", b"other data").await;
     let project = |id: &str| Project {
         id: id.to_owned(),

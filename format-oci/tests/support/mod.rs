@@ -116,7 +116,7 @@ pub(crate) fn referenced(layout: &Path) -> BTreeSet<String> {
         }
     }
     let mut names = BTreeSet::new();
-    let mut named = |descriptor: &Value| {
+    let mut visit = |descriptor: &Value| {
         let name = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
         let length = fs::metadata(blobs.join(name)).unwrap().len();
         assert_eq!(descriptor["size"], length);
@@ -125,9 +125,9 @@ pub(crate) fn referenced(layout: &Path) -> BTreeSet<String> {
     };
     let index = json(&layout.join("index.json"));
     for entry in index["manifests"].as_array().unwrap() {
-        let manifest = json(&named(entry));
-        named(&manifest["config"]);
-        manifest["layers"].as_array().unwrap().iter().for_each(|layer| drop(named(layer)));
+        let manifest = json(&visit(entry));
+        visit(&manifest["config"]);
+        manifest["layers"].as_array().unwrap().iter().for_each(|layer| drop(visit(layer)));
     }
     names
 }

@@ -221,9 +221,8 @@ async fn open_directory(
     let hashers = crate::tls::hashers(options.tls)?;
     let (store, lock) = match access {
         Access::DryRun if place.is_yet_to_be_made() => return Ok(absent(place)),
-        Access::DryRun => (place.open(hashers)?, None),
         Access::Read if side == Side::Source => (place.open_source(hashers)?, None),
-        Access::Read => (place.open(hashers)?, None),
+        Access::Read | Access::DryRun => (place.open(hashers)?, None),
         Access::Write => {
             let lock = lock(&place, options).await?;
             (place.create(hashers)?, Some(Arc::new(lock)))

@@ -53,19 +53,19 @@ impl Registry {
     /// Copies an image of a layout to the registry, by its tag.
     pub(crate) fn push(&self, layout: &Path, tag: &str) {
         let from = format!("oci:{}:{tag}", layout.display());
-        self.skopeo(&["copy", "--dest-cert-dir", &self.trust(), &from, &self.named(tag)]);
+        skopeo(&["copy", "--dest-cert-dir", &self.trust(), &from, &self.named(tag)]);
     }
 
     /// Copies an image from the registry to a layout, by its tag.
     pub(crate) fn pull(&self, tag: &str, layout: &Path) {
         let to = format!("oci:{}:{tag}", layout.display());
-        self.skopeo(&["copy", "--src-cert-dir", &self.trust(), &self.named(tag), &to]);
+        skopeo(&["copy", "--src-cert-dir", &self.trust(), &self.named(tag), &to]);
     }
 
     /// The manifest of an image in the registry.
     pub(crate) fn manifest(&self, tag: &str) -> Value {
         let line = ["inspect", "--raw", "--cert-dir", &self.trust(), &self.named(tag)];
-        serde_json::from_str(&self.skopeo(&line)).unwrap()
+        serde_json::from_str(&skopeo(&line)).unwrap()
     }
 
     fn named(&self, tag: &str) -> String {
@@ -75,17 +75,6 @@ impl Registry {
     fn trust(&self) -> String {
         self.directory.path().join("trust").to_str().unwrap().to_owned()
     }
-
-    #[track_caller]
-    fn skopeo(&self, line: &[&str]) -> String {
-        let mut command = cleared(Command::new("skopeo"));
-        // The machine need not have a policy for signatures.
-        let output = command.arg("--insecure-policy").args(line).output();
-        let output = output.expect("skopeo is not installed: run `cargo xtask test`");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "skopeo {}: {said}", line.join(" "));
-        String::from_utf8(output.stdout).unwrap()
-    }
 }
 
 impl Drop for Registry {
@@ -93,6 +82,18 @@ impl Drop for Registry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Runs skopeo, and returns its output.
+#[track_caller]
+fn skopeo(line: &[&str]) -> String {
+    let mut command = cleared(Command::new("skopeo"));
+    // The machine need not have a policy for signatures.
+    let output = command.arg("--insecure-policy").args(line).output();
+    let output = output.expect("skopeo is not installed: run `cargo xtask test`");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "skopeo {}: {said}", line.join(" "));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn serve(directory: &Path, address: &str) -> Child {
