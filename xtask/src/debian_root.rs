@@ -84,9 +84,17 @@ impl Root {
         environment(&mut command, home);
         command.args(["--net", "--pid", "--fork", "--kill-child"]);
         command.arg(format!("--mount-proc={}", proc.display()));
-        command.args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);
+        command.args(["sh", "-c", ISOLATED]).arg(&self.0);
         command.arg("chroot").arg(format!("--userspec={owner}")).arg(&self.0).arg(program);
         Ok(command)
+    }
+
+    /// How long the last program took that `time` ran with the options [`TIME`], and how much memory
+    /// its largest process had.
+    pub(crate) fn figures(&self) -> Result<String, Failure> {
+        let file = self.path(FIGURES);
+        let text = fs::read_to_string(&file).context(|| file.display().to_string())?;
+        Ok(text.trim_end().to_owned())
     }
 
     /// Gives a directory of the root, and all in it, to the ordinary user.
@@ -95,6 +103,18 @@ impl Root {
         succeed(self.command("chown").args(["--recursive", "--no-dereference", &owner, directory]))
     }
 }
+
+/// The options of the program `time` that measure the command after them, for [`Root::figures`].
+pub(crate) const TIME: [&str; 4] = ["--format", FORMAT, "--output", FIGURES];
+
+/// What `time` says about a program and its children.
+const FORMAT: &str = "%e s, %U s of CPU time, %M KiB in the largest process";
+
+const FIGURES: &str = "/tmp/figures";
+
+/// Runs the arguments with a loopback interface. The root `$0` is mounted, because rpm isolates its
+/// scripts by changing the mount of `/`.
+const ISOLATED: &str = r#"ip link set lo up && mount --rbind "$0" "$0" && exec "$@""#;
 
 /// The home directory of the ordinary user.
 pub(crate) const HOME: &str = "/home/builder";

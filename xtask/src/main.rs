@@ -122,9 +122,9 @@ enum Command {
     },
     /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
     Page,
-    /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
-    /// FIPS mode, the HTML reports, the manual pages, the guide, metrics and systemd units, the examples
-    /// for Slurm and Kubernetes, the demo.
+    /// Build the files of a release, and run the checks that take too long for `.ci/run`: the
+    /// packages, every suite with each TLS stack alone, FIPS mode, the HTML reports, the manual pages,
+    /// the guide, metrics and systemd units, the examples for Slurm and Kubernetes, the demo (hours).
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

@@ -1,13 +1,17 @@
-//! `cargo xtask release-check`: the checks that take too long for `.ci/run`.
+//! `cargo xtask release-check`: builds the files of a release, and runs the checks that take too long for
+//! `.ci/run`.
 
 use crate::cluster::Subject;
 use crate::failure::Failure;
-use crate::{cloud, cluster, demo, docs, fips, library, man, page, test};
+use crate::{cloud, cluster, demo, dist, docs, fips, library, man, packages, page, test};
 
 use super::monitoring;
 
 /// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
+    // First, because a checkout with changes is refused.
+    dist::run(&dist::Arguments { check_reproducible: true })?;
+    packages::run(packages::Subject::All)?;
     test::install_openssl()?;
     test::install_programs()?;
     cloud::start()?;

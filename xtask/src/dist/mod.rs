@@ -6,9 +6,10 @@ mod packages;
 mod place;
 mod release;
 mod sbom;
+mod static_program;
 mod tools;
 mod variant;
-mod vendor;
+pub(crate) mod vendor;
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +32,7 @@ use variant::VARIANTS;
 pub(crate) struct Arguments {
     /// Build a second time in another directory and time zone, and compare every file.
     #[arg(long)]
-    check_reproducible: bool,
+    pub(crate) check_reproducible: bool,
 }
 
 /// Builds the files, and prints their sums.
@@ -41,9 +42,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (output, work) =
         (workspace::target()?.join("dist"), workspace::target()?.join("dist-work"));
     let root = Root::make(&work, PACKAGES)?;
+    static_program::install_rust(&root)?;
     let tools = Tools::install(&work.join("tools"))?;
-    // Only these downloads use the network.
     let vendor = vendor::download(&tools, &work)?;
+    // From here on, nothing uses the network.
 
     build(&Place::first(&root, &release), &tools, &vendor, &output)?;
     print(read_sums(&output)?.trim_end());
@@ -77,6 +79,7 @@ fn build(place: &Place<'_>, tools: &Tools, vendor: &Path, output: &Path) -> Resu
     for variant in VARIANTS {
         packages::build_rpm(place, variant, output)?;
     }
+    static_program::build(place, output)?;
     let archive = output.join(format!("{}-generated.tar.gz", release.title()));
     archive::write(release, &packages::generate(place, output)?, &archive)?;
     archive::write_sums(output)
@@ -100,19 +103,23 @@ fn same(first: &str, second: &str) -> Result<(), Failure> {
     }
 }
 
-/// The build requirements of `packaging/debian` and `packaging/rpm`.
+/// The build requirements of `packaging/debian`, `packaging/rpm` and the static program, and what
+/// measures the builds.
 const PACKAGES: &[&str] = &[
     "build-essential",
     "cargo",
     "cargo-auditable",
+    "cpio",
     "debhelper",
     "debugedit",
+    "elfutils",
     "libssl-dev",
     "libzstd-dev",
+    "musl-tools",
     "pkgconf",
     "rpm",
-    "rust-src",
     "rustc",
+    "time",
     "xz-utils",
 ];
 

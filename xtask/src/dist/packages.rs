@@ -18,12 +18,14 @@ pub(crate) fn build_debian(place: &Place<'_>, output: &Path) -> Result<(), Failu
     place.unpack(output)?;
     let mut copy = place.command("cp", &place.source())?;
     succeed(copy.args(["--recursive", "packaging/debian", "debian"]))?;
-    let mut build = place.command("dpkg-buildpackage", &place.source())?;
+    let mut build = place.measured_command("dpkg-buildpackage", &place.source())?;
     shared(place, &mut build);
+    // Crates are built again when the variable changes, and rpmbuild sets it.
+    build.env("PKG_CONFIG_PATH", RPM_PKG_CONFIG_PATH);
     // `.ci/run` runs the tests.
     build.env("DEB_BUILD_OPTIONS", "nocheck").env("DEB_BUILD_PROFILES", "nocheck");
     build.args(["--build=binary", "--no-sign"]);
-    run("dpkg-buildpackage", &mut build, output)?;
+    measured(place, "dpkg-buildpackage", &mut build, output)?;
     place.collect(&place.inside(""), "deb", output)
 }
 
@@ -31,8 +33,9 @@ pub(crate) fn build_debian(place: &Place<'_>, output: &Path) -> Result<(), Failu
 /// same as in the Debian package: cargo finds its own results, because the directory and the flags
 /// are the same.
 pub(crate) fn build_rpm(place: &Place<'_>, variant: Variant, output: &Path) -> Result<(), Failure> {
+    place.use_vendored_crates()?;
     place.unpack(output)?;
-    let mut build = place.command("sh", &place.source())?;
+    let mut build = place.measured_command("sh", &place.source())?;
     shared(place, &mut build);
     build.args(["-c", WITH_FLAGS_OF_DEBIAN, "rpmbuild", "rpmbuild", "-bb", "--build-in-place"]);
     // The requirements are Debian packages, which rpm does not know. `.ci/run` runs the tests.
@@ -46,7 +49,7 @@ pub(crate) fn build_rpm(place: &Place<'_>, variant: Variant, output: &Path) -> R
     build.arg("--define").arg(["_topdir ", &place.inside("")].concat());
     build.arg("packaging/rpm/glance-replicator.spec");
     let name = format!("rpmbuild-{}", variant.name());
-    run(&name, &mut build, output)?;
+    measured(place, &name, &mut build, output)?;
     place.collect(&place.inside("RPMS/x86_64"), "rpm", output)
 }
 
@@ -65,17 +68,23 @@ pub(crate) fn generate(place: &Place<'_>, output: &Path) -> Result<PathBuf, Fail
 }
 
 /// Lets all packages use the same directory for the results of cargo.
-fn shared(place: &Place<'_>, command: &mut Command) {
+pub(crate) fn shared(place: &Place<'_>, command: &mut Command) {
     command.env("CARGO_TARGET_DIR", place.inside("target"));
-    // rpmbuild adds these directories, and crates are built again when the variable changes.
-    command.env("PKG_CONFIG_PATH", RPM_PKG_CONFIG_PATH);
 }
 
-/// Runs a program whose output goes to a log file next to the output directory.
-fn run(name: &str, command: &mut Command, output: &Path) -> Result<(), Failure> {
+/// Runs a [measured command](Place::measured_command) whose output goes to a log file next to the
+/// output directory.
+pub(crate) fn measured(
+    place: &Place<'_>,
+    name: &str,
+    command: &mut Command,
+    output: &Path,
+) -> Result<(), Failure> {
     let log = output.with_extension(format!("{name}.log"));
     say(format_args!("$ {name}: see {}", log.display()));
-    logged(command, &log)
+    logged(command, &log)?;
+    say(format_args!("  {}", place.root.figures()?));
+    Ok(())
 }
 
 /// What rpmbuild sets `PKG_CONFIG_PATH` to.

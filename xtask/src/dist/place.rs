@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::release::Release;
-use crate::debian_root::{Root, User};
+use super::vendor;
+use crate::debian_root::{Root, TIME, User};
 use crate::failure::{Context, Failure};
 use crate::shell::succeed;
 
@@ -49,13 +50,34 @@ impl<'a> Place<'a> {
         succeed(self.root.command("rm").args(["-rf", self.directory]))
     }
 
-    /// A command that runs a program as an ordinary user in a directory of the root. The home
-    /// directory of cargo is empty.
+    /// Makes the vendored crates of the source cargo's only source, as `%prep` of the spec file does:
+    /// `rpmbuild --build-in-place` leaves that section out.
+    pub(crate) fn use_vendored_crates(&self) -> Result<(), Failure> {
+        let home = self.root.path(&self.inside(CARGO_HOME));
+        fs::create_dir_all(&home).context(|| home.display().to_string())?;
+        let file = home.join("config.toml");
+        let settings = vendor::settings(&format!("{}/vendor", self.source()));
+        fs::write(&file, settings).context(|| file.display().to_string())
+    }
+
+    /// A command that runs a program as an ordinary user in a directory of the root, with a home
+    /// directory of cargo that only this place has.
     pub(crate) fn command(&self, program: &str, directory: &str) -> Result<Command, Failure> {
         let mut command = self.root.isolated(User::Builder, "env")?;
         command.env("TZ", self.zone).env("SOURCE_DATE_EPOCH", &self.release.epoch);
-        command.env("CARGO_HOME", self.inside("cargo-home"));
+        command.env("CARGO_HOME", self.inside(CARGO_HOME));
         command.arg(format!("--chdir={directory}")).arg(program);
+        Ok(command)
+    }
+
+    /// Like [`Self::command`], and measures the program for [`Root::figures`].
+    pub(crate) fn measured_command(
+        &self,
+        program: &str,
+        directory: &str,
+    ) -> Result<Command, Failure> {
+        let mut command = self.command("time", directory)?;
+        command.args(TIME).arg(program);
         Ok(command)
     }
 
@@ -107,6 +129,9 @@ impl<'a> Place<'a> {
 
 /// The directory of the tarballs below the place.
 pub(crate) const TARBALLS: &str = "SOURCES";
+
+/// The home directory of cargo below the place.
+const CARGO_HOME: &str = "cargo-home";
 
 /// The name of the source tarball.
 pub(crate) fn source_tarball(release: &Release) -> String {

@@ -1,5 +1,7 @@
 //! The release: the commit that is checked out.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -26,7 +28,21 @@ impl Release {
         let metadata = cargo_output(&["metadata", "--no-deps", "--format-version", "1"])?;
         let metadata: Value = serde_json::from_str(&metadata).context(|| "cargo metadata")?;
         let epoch = git(&["log", "-1", "--format=%ct"])?;
-        Ok(Self { version: version(&metadata)?, epoch })
+        let release = Self { version: version(&metadata)?, epoch };
+        release.is_named_in(&workspace::root())?;
+        Ok(release)
+    }
+
+    /// Fails unless every file that repeats the version has this one.
+    fn is_named_in(&self, root: &Path) -> Result<(), Failure> {
+        for (file, text) in NAMING {
+            let path = root.join(file);
+            let text = text.replace("VERSION", &self.version);
+            if !fs::read_to_string(&path).context(|| path.display().to_string())?.contains(&text) {
+                return Err(Failure::new(format!("{file} does not contain {text:?}: correct it")));
+            }
+        }
+        Ok(())
     }
 
     /// The name with the version, which is also the folder of the source tarball.
@@ -42,6 +58,21 @@ impl Release {
 
 /// The name of the project and of the package with the binary.
 pub(crate) const NAME: &str = "glance-replicator";
+
+/// The files that repeat the version, and how.
+const NAMING: [(&str, &str); 11] = [
+    ("docs/install.md", "glance-replicator_VERSION-1_amd64.deb"),
+    ("docs/install.md", "glance-replicator-VERSION-1.x86_64.rpm"),
+    ("docs/install.md", "glance-replicator-VERSION-x86_64-linux-musl.tar.gz"),
+    ("packaging/alpine/APKBUILD", "pkgver=VERSION\n"),
+    ("packaging/archlinux/PKGBUILD", "pkgver=VERSION\n"),
+    ("packaging/container/Containerfile", "image.version=\"VERSION\""),
+    ("packaging/debian/changelog", "glance-replicator (VERSION-1) "),
+    ("packaging/kubernetes/indexed-job.yaml", "/glance-replicator:VERSION\n"),
+    ("packaging/kubernetes/nightly-cronjob.yaml", "/glance-replicator:VERSION\n"),
+    ("packaging/rpm/glance-replicator.spec", "\nVersion:        VERSION\n"),
+    ("packaging/rpm/glance-replicator.spec", " VERSION-1\n"),
+];
 
 fn version(metadata: &Value) -> Result<String, Failure> {
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -82,5 +113,13 @@ mod tests {
         let tool = json!({ "name": NAME, "version": "0.9.0" });
         assert_eq!(version(&json!({ "packages": [core, tool] })).unwrap(), "0.9.0");
         assert!(version(&json!({ "packages": [core] })).is_err());
+    }
+
+    #[test]
+    fn a_file_that_names_another_version_is_an_error() {
+        let release = |version: &str| Release { version: version.to_owned(), ..Release::example() };
+        assert!(release(env!("CARGO_PKG_VERSION")).is_named_in(&workspace::root()).is_ok());
+        let error = release("0.8.99").is_named_in(&workspace::root()).unwrap_err().to_string();
+        assert!(error.starts_with("docs/install.md does not contain"), "{error}");
     }
 }

@@ -14,12 +14,10 @@ impl Tools {
     /// Installs the commands in `directory`, unless they are there.
     pub(crate) fn install(directory: &Path) -> Result<Self, Failure> {
         let root = directory.display().to_string();
-        for (name, version, features) in VERSIONS {
+        for (name, version) in VERSIONS {
             once(&directory.join(name), version, || {
                 let package = format!("{name}@{version}");
-                let mut line = vec!["install", "--quiet", "--debug", "--locked", "--root", &root];
-                line.extend(["--features", features, &package]);
-                cargo(&line)
+                cargo(&["install", "--quiet", "--debug", "--locked", "--root", &root, &package])
             })?;
         }
         Ok(Self(directory.join("bin")))
@@ -33,10 +31,7 @@ impl Tools {
     }
 }
 
-/// The commands, their versions and their features. Versions are fixed, because the files of a
-/// release must not depend on when it is built.
-const VERSIONS: [(&str, &str, &str); 3] = [
-    ("cargo-about", "0.9.3", "cli"),
-    ("cargo-cyclonedx", "0.5.9", ""),
-    ("cargo-vendor-filterer", "0.5.18", ""),
-];
+/// The commands and their versions. Versions are fixed, because the files of a release must not
+/// depend on when it is built.
+const VERSIONS: [(&str, &str); 2] =
+    [("cargo-cyclonedx", "0.5.9"), ("cargo-vendor-filterer", "0.5.18")];

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::tools::Tools;
 use super::variant::VARIANTS;
 use super::{notices, release};
+use crate::debian_root::logged;
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::succeed;
 use crate::workspace;
 
 /// Downloads the crates into the folder `vendor` of `directory`, with the licences of each
@@ -19,7 +19,8 @@ pub(crate) fn download(tools: &Tools, directory: &Path) -> Result<PathBuf, Failu
     if vendor.exists() {
         fs::remove_dir_all(&vendor).context(|| vendor.display().to_string())?;
     }
-    say("$ cargo vendor-filterer");
+    let log = directory.join("vendor.log");
+    say(format_args!("$ cargo vendor-filterer: see {}", log.display()));
     let mut filterer = tools.command("vendor-filterer");
     filterer.arg("--versioned-dirs");
     for platform in PLATFORMS {
@@ -27,11 +28,19 @@ pub(crate) fn download(tools: &Tools, directory: &Path) -> Result<PathBuf, Failu
     }
     let features = format!("{0}/rustls,{0}/native-tls,tests/native-tls", release::NAME);
     filterer.args(["--features", &features]).arg(&vendor);
-    succeed(filterer.current_dir(workspace::root()))?;
+    logged(filterer.current_dir(workspace::root()), &log)?;
     for variant in VARIANTS {
-        notices::write(tools, variant, &vendor.join(notices::file(variant)))?;
+        notices::write(&vendor, variant, &vendor.join(notices::file(variant)))?;
     }
     Ok(vendor)
+}
+
+/// Cargo's settings for a build with the crates of a folder, without a network.
+pub(crate) fn settings(folder: &str) -> String {
+    format!(
+        "[source.crates-io]\nreplace-with = \"vendored\"\n\
+         [source.vendored]\ndirectory = \"{folder}\"\n[net]\noffline = true\n"
+    )
 }
 
 /// The systems that the packages are built for.

@@ -25,14 +25,14 @@ fn refused_next_to_ubuntu(system: &System, name: &str, file: &str) -> Result<(),
 
     system.run(&["dpkg", "--install", "/tmp/other.deb"])?;
     let before = Snapshot::of(system)?;
-    let said = system.refuses(&["apt-get", "install", "-y", "--no-download", file])?;
+    let said = system.refuses(&["apt-get", "install", "-y", file])?;
     expect(&said, &["trying to overwrite '/usr/bin/glance-replicator'", OTHER])?;
     before.expect_same(&Snapshot::of(system)?)?;
     expect(&system.run(&["glance-replicator"])?, &["the old program"])?;
     no_broken_package(system, &[OTHER])?;
     system.run(&["dpkg", "--purge", OTHER])?;
 
-    system.run(&["apt-get", "install", "-y", "--no-download", file])?;
+    system.run(&["apt-get", "install", "-y", file])?;
     let before = Snapshot::of(system)?;
     let said = system.refuses(&["dpkg", "--install", "/tmp/other.deb"])?;
     expect(&said, &["trying to overwrite '/usr/bin/glance-replicator'", name])?;
@@ -47,14 +47,14 @@ fn next_to_debian(system: &System, name: &str, file: &str) -> Result<(), Failure
     // The services are not started in a root without systemd.
     system.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")?;
     system.run(&["chmod", "0755", "/usr/sbin/policy-rc.d"])?;
-    system.run(&["apt-get", "install", "-y", "--no-download", file])?;
+    system.run(&["apt-get", "install", "-y", file])?;
     system.install(&[&["--no-install-recommends"], GLANCE].concat())?;
     both_work(system, name)?;
     system.run(&["apt-get", "purge", "-y", name])?;
 
     let glance_alone = Snapshot::of(system)?;
     glance_works(system)?;
-    system.run(&["apt-get", "install", "-y", "--no-download", file])?;
+    system.run(&["apt-get", "install", "-y", file])?;
     both_work(system, name)?;
     system.run(&["apt-get", "purge", "-y", name])?;
     glance_works(system)?;

@@ -7,6 +7,7 @@ mod lintian;
 mod oldest_rust;
 mod rpm;
 mod snapshot;
+mod static_program;
 mod system;
 
 use clap::ValueEnum;
@@ -25,6 +26,8 @@ pub(crate) enum Subject {
     OldestRust,
     /// Install, run and erase the RPM packages, also next to RDO's Glance.
     Rpm,
+    /// Run the static program where nothing else is.
+    Static,
     /// Build the container image with each TLS library, and use it (about an hour).
     Container,
 }
@@ -41,9 +44,10 @@ pub(crate) fn run(subject: Subject) -> Result<(), Failure> {
 
 type Check = fn() -> Result<(), Failure>;
 
-const SUBJECTS: [(Subject, Check); 4] = [
+const SUBJECTS: [(Subject, Check); 5] = [
     (Subject::Debian, debian::run),
     (Subject::Rpm, rpm::run),
+    (Subject::Static, static_program::run),
     (Subject::OldestRust, oldest_rust::run),
     (Subject::Container, container::run),
 ];

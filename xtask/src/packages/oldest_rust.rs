@@ -4,14 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::debian_root::{HOME, Root, User, logged};
+use crate::debian_root::{HOME, Root, TIME, User, logged};
+use crate::dist::vendor;
 use crate::failure::{Context, Failure};
 use crate::output::say;
 use crate::shell::succeed;
 use crate::workspace;
 
 /// Unpacks the tarballs of the release in a root, and builds and tests both variants there, as an
-/// ordinary user without a network.
+/// ordinary user without a network. The optimized builds with the same Rust are those of
+/// `cargo xtask dist`.
 pub(crate) fn run() -> Result<(), Failure> {
     let target = workspace::target()?;
     let directory = target.join("packages-rust");
@@ -19,27 +21,29 @@ pub(crate) fn run() -> Result<(), Failure> {
     let source = unpack(&root, &target.join("dist"))?;
     succeed(root.isolated(User::Builder, "rustc")?.arg("--version"))?;
     for variant in ["rustls", "openssl"] {
-        for target in ["build", "check"] {
-            let log = directory.join(format!("{target}-{variant}.log"));
-            let arguments = ["--directory", &source, target, &format!("VARIANT={variant}"), FLAGS];
-            measured(&root, &arguments, &log)?;
-        }
+        let log = directory.join(format!("check-{variant}.log"));
+        say(format_args!("$ make check VARIANT={variant}, see {}", log.display()));
+        let mut make = root.isolated(User::Builder, "time")?;
+        make.args(TIME).args(["make", "--directory", &source, "check", FLAGS]);
+        logged(make.arg(format!("VARIANT={variant}")), &log)?;
+        say(format_args!("  {}", root.figures()?));
+        say(format_args!("  {} tests passed", passed(&log)?));
     }
     say("packages: Debian's Rust builds both variants, and the tests pass");
     Ok(())
 }
 
-/// Runs make, and says how long it took and how much memory its largest process had.
-fn measured(root: &Root, arguments: &[&str], log: &Path) -> Result<(), Failure> {
-    say(format_args!("$ make {}, see {}", arguments.join(" "), log.display()));
-    let figures = format!("{HOME}/figures");
-    let mut make = root.isolated(User::Builder, "time")?;
-    make.args(["--format", FIGURES, "--output", &figures, "make"]).args(arguments);
-    logged(&mut make, log)?;
-    let figures = root.path(&figures);
-    let figures = fs::read_to_string(&figures).context(|| figures.display().to_string())?;
-    say(figures.trim_end());
-    Ok(())
+/// The number of tests that passed, from the output of `cargo test`.
+fn passed(log: &Path) -> Result<u32, Failure> {
+    let text = fs::read_to_string(log).context(|| log.display().to_string())?;
+    let count = |line: &str| {
+        let (number, _) = line.strip_prefix("test result: ok. ")?.split_once(" passed")?;
+        number.parse::<u32>().ok()
+    };
+    match text.lines().filter_map(count).sum() {
+        0 => Err(Failure::new(format!("no test ran: see {}", log.display()))),
+        passed => Ok(passed),
+    }
 }
 
 /// Unpacks the source and the vendored crates, and returns the path of the source in the root.
@@ -55,7 +59,8 @@ fn unpack(root: &Root, dist: &Path) -> Result<String, Failure> {
     let mut tar = Command::new("tar");
     succeed(tar.args(["--extract", "--directory"]).arg(&folder).arg("--file").arg(vendor))?;
     let settings = folder.join("vendored.toml");
-    fs::write(&settings, VENDORED).context(|| settings.display().to_string())?;
+    fs::write(&settings, vendor::settings(&format!("{inside}/vendor")))
+        .context(|| settings.display().to_string())?;
     root.give_to_builder(&inside)?;
     Ok(inside)
 }
@@ -71,15 +76,6 @@ fn find(dist: &Path, end: &str) -> Result<PathBuf, Failure> {
 }
 
 const FLAGS: &str = "CARGOFLAGS=--frozen --config vendored.toml";
-const VENDORED: &str = "\
-[source.crates-io]
-replace-with = \"vendored\"
-[source.vendored]
-directory = \"vendor\"
-";
-
-/// What `time` says about a program and its children.
-const FIGURES: &str = "%e s, %U s of CPU time, %M KiB in the largest process";
 
 /// The build requirements of `packaging/debian`, and what measures the build.
 const PACKAGES: &[&str] = &[

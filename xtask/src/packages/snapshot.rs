@@ -46,10 +46,11 @@ impl Snapshot {
     }
 }
 
-/// Whether a path is one that every installation changes: temporary files, caches, logs, the
-/// databases of the package manager, and the account files, which are compared as accounts.
+/// Whether a path is one that every installation or every run of a Python program changes:
+/// temporary files, caches, logs, the databases of the package manager, and the account files,
+/// which are compared as accounts.
 fn changes_anyway(path: &str) -> bool {
-    CHANGING.iter().any(|start| path.starts_with(start))
+    CHANGING.iter().any(|start| path.starts_with(start)) || path.contains("/__pycache__")
 }
 
 const CHANGING: &[&str] = &[
@@ -61,11 +62,11 @@ const CHANGING: &[&str] = &[
     "./etc/passwd",
     "./etc/shadow",
     "./proc/",
-    "./root/.rpmdb",
     "./tmp/",
     "./var/cache/",
     "./var/lib/apt/",
     "./var/lib/dpkg/",
+    "./var/lib/rpm/",
     "./var/log/",
 ];
 
@@ -87,7 +88,10 @@ mod tests {
     #[test]
     fn caches_are_left_out_but_no_path_that_only_begins_like_one() {
         let before = Snapshot::from("");
-        let cache = Snapshot::from("f 644 0:0 ./var/cache/man/index.db\nf 644 0:0 ./tmp/x\n");
+        let cache = Snapshot::from(
+            "f 644 0:0 ./var/cache/man/index.db\nf 644 0:0 ./tmp/x\n\
+             d 755 0:0 ./usr/lib/python3/__pycache__\n",
+        );
         assert!(before.expect_same(&cache).is_ok());
         let other = Snapshot::from("d 755 0:0 ./var/cached\n");
         assert!(before.expect_same(&other).is_err());

@@ -63,7 +63,7 @@ impl System {
     /// does not.
     pub(crate) fn install(&self, packages: &[&str]) -> Result<(), Failure> {
         self.download(packages)?;
-        self.run(&[&["apt-get", "install", "-y", "--no-download"], packages].concat()).map(drop)
+        self.run(&[&["apt-get", "install", "-y"], packages].concat()).map(drop)
     }
 
     /// Installs packages that a check needs and does not examine, with the network.

@@ -10,6 +10,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::debian_root::Root;
+use crate::dist::vendor;
 use crate::failure::{Context, Failure};
 use crate::output::say;
 use crate::shell::succeed;
@@ -60,7 +61,8 @@ fn unpack(dist: &Path, directory: &Path) -> Result<PathBuf, Failure> {
     }
     let configuration = source.join(".cargo/config.toml");
     let text = fs::read_to_string(&configuration).context(|| "cannot read cargo's settings")?;
-    fs::write(&configuration, text + VENDORED).context(|| "cannot write cargo's settings")?;
+    fs::write(&configuration, text + "\n" + &vendor::settings("vendor"))
+        .context(|| "cannot write cargo's settings")?;
     Ok(source)
 }
 
@@ -81,15 +83,6 @@ fn check_configuration(engine: &Engine, image: &str) -> Result<(), Failure> {
 }
 
 const BASE: &str = "glance-replicator-base";
-
-/// Cargo's settings for vendored crates.
-const VENDORED: &str = "
-[source.crates-io]
-replace-with = \"vendored-sources\"
-
-[source.vendored-sources]
-directory = \"vendor\"
-";
 
 /// What the Containerfile installs.
 const PACKAGES: &[&str] =

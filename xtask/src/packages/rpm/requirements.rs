@@ -10,9 +10,9 @@ pub(super) fn of(system: &System, file: &str) -> Result<String, Failure> {
     system.run(&["rpm", "--query", "--requires", "--package", file])
 }
 
-/// Installs a package that provides the libraries of Debian which our packages require, as the
-/// packages of an RPM distribution do: rpm knows nothing of Debian's packages. Fails if ours
-/// require anything else.
+/// Installs a package that provides the libraries of Debian which our packages require, and owns the
+/// directories that they share with others, as the packages of an RPM distribution do: rpm knows
+/// nothing of Debian's packages. Fails if ours require anything else.
 pub(super) fn provide(system: &System, requirements: &str) -> Result<(), Failure> {
     system.write("/tmp/libraries.spec", &spec(requirements)?)?;
     system.run(&["rpmbuild", "-bb", "--define", "_rpmdir /tmp", "/tmp/libraries.spec"])?;
@@ -30,7 +30,11 @@ fn spec(requirements: &str) -> Result<String, Failure> {
             return Err(Failure::new(format!("a package requires {line}")));
         }
     }
-    Ok([&text, "\n%description\nA stand-in for a test.\n\n%files\n"].concat())
+    let directories = DIRECTORIES.join(" ");
+    let _ = write!(text, "\n%description\nA stand-in for a test.\n");
+    let _ = write!(text, "\n%install\ncd %{{buildroot}} && mkdir -p {directories}\n");
+    let _ = writeln!(text, "\n%files\n%dir /{}", DIRECTORIES.join("\n%dir /"));
+    Ok(text)
 }
 
 const SPEC: &str = "\
@@ -53,6 +57,22 @@ const LIBRARIES: &[&str] = &[
     "libssl.so.3(",
     "libzstd.so.1(",
     "rtld(GNU_HASH)",
+];
+
+/// The directories that the packages `filesystem`, `fish` and `systemd` of Fedora own.
+const DIRECTORIES: &[&str] = &[
+    "usr/lib/systemd",
+    "usr/lib/systemd/system",
+    "usr/lib/sysusers.d",
+    "usr/share/bash-completion",
+    "usr/share/bash-completion/completions",
+    "usr/share/fish",
+    "usr/share/fish/vendor_completions.d",
+    "usr/share/licenses",
+    "usr/share/man/man5",
+    "usr/share/man/man7",
+    "usr/share/zsh",
+    "usr/share/zsh/site-functions",
 ];
 
 /// What rpm provides itself, or makes from the package.
