@@ -67,7 +67,9 @@ fn text_cloud(cloud: &ConfiguredCloud) {
         &format!("{}{}", settings.auth_type, at(&settings.auth_url).unwrap_or_default()),
     );
     for (topic, text) in [("user", &settings.user), ("project", &settings.project)] {
-        text.iter().for_each(|text| line(topic, text));
+        if let Some(text) = text {
+            line(topic, text);
+        }
     }
     if !settings.asks_for.is_empty() {
         line("asks for", &settings.asks_for.join(", "));

@@ -150,7 +150,9 @@ async fn similar_projects(named: &Named, projects: &Projects) -> String {
     let (Named::Name { name: wanted, .. } | Named::Id(wanted)) = named;
     let visible = projects.of_user().await.unwrap_or_default();
     let mut similar = Similar::to(wanted);
-    visible.iter().for_each(|project| similar.offer(&project.name));
+    for project in &visible {
+        similar.offer(&project.name);
+    }
     match similar.quoted() {
         similar if similar.is_empty() => String::new(),
         similar => format!("did you mean {}? ", similar.join(" or ")),

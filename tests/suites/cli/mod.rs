@@ -553,7 +553,7 @@ fn clouds_are_listed_without_secrets_and_with_what_is_wrong() {
     assert!(run.stderr.contains(said), "{}", run.stderr);
     let run = replicator_with(&["size", "plainn"], &variables).exits(2);
     assert!(run.stderr.contains("; did you mean `plain`? the clouds are "), "{}", run.stderr);
-    let many: String = (0..11).map(|number| format!("  c{number}: {{}}\n")).collect();
+    let many = (0..11).map(|number| format!("  c{number}: {{}}\n")).collect::<Vec<_>>().concat();
     fs::write(&yaml, format!("clouds:\n{many}")).unwrap();
     let run =
         replicator_with(&["size", "elsewhere"], &[("OS_CLIENT_CONFIG_FILE", &*yaml)]).exits(2);

@@ -283,11 +283,11 @@ mod tests {
         }
         courses.hear(&Event::Progress { image: &image, progress: &progress([5, 3]) }, 1.0);
         let outcome = Outcome::of(image.clone(), Ok(Done::Copied));
-        let spent = Spent { sent: 5, ..Spent::default() };
-        courses.hear(&Event::Finished { target: 0, outcome: &outcome, spent: &spent }, 2.0);
+        let all = Spent { sent: 5, ..Spent::default() };
+        courses.hear(&Event::Finished { target: 0, outcome: &outcome, spent: &all }, 2.0);
         courses.take(0, &image.id);
         courses.hear(&Event::Progress { image: &image, progress: &progress([5, 4]) }, 3.0);
-        courses.hear(&Event::Finished { target: 1, outcome: &outcome, spent: &spent }, 4.0);
+        courses.hear(&Event::Finished { target: 1, outcome: &outcome, spent: &all }, 4.0);
         courses.take(1, &image.id);
         courses.hear(&Event::Progress { image: &image, progress: &progress([5, 5]) }, 5.0);
         assert_eq!(courses.throughput.points.last().map(|(_, bytes)| *bytes), Some(10));

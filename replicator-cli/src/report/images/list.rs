@@ -104,10 +104,11 @@ impl<'a> ImageList<'a> {
         for cells in lines {
             for ((cell, column), width) in cells.iter().zip(&columns).zip(&widths) {
                 let fill = " ".repeat(width.saturating_sub(columns_of(cell)));
-                text += &match is_number(column) {
-                    true => format!("{fill}{cell}  "),
-                    false => format!("{cell}{fill}  "),
+                let (left, right) = match is_number(column) {
+                    true => (&*fill, &**cell),
+                    false => (&**cell, &*fill),
                 };
+                text.extend([left, right, "  "]);
             }
             text.push('\n');
         }
