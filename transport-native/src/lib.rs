@@ -1,9 +1,14 @@
-//! The [`Transport`] over the platform's OpenSSL, and TLS for servers.
+//! The [`Transport`] over the platform's TLS library, and TLS for servers.
+//!
+//! On Linux and BSD the library is OpenSSL, through the crate `openssl`. On Apple systems and on
+//! Windows it is Secure Transport or SChannel, through the crate `native-tls`, which can express less:
+//! a policy that it cannot express is refused. The feature `platform-tls` selects native-tls on
+//! Linux, too, where it uses OpenSSL, so that this path can be tested.
 //!
 //! [`transport`] creates a client that verifies servers according to a [`TlsPolicy`]; [`acceptor`]
 //! accepts TLS connections of clients. [`hashers`] computes digests with the same library, and
 //! [`fips`] checks that its FIPS provider is in use. `transport-rustls` has the same functions in
-//! the same files.
+//! the same files, and so has each folder of this crate.
 //!
 //! # Example
 //! ```no_run
@@ -21,40 +26,38 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
-mod roots;
-
-mod verify;
-
-mod identity;
-
-mod client;
-
-mod server;
-
-mod digest;
-
-mod fips;
+#[cfg_attr(
+    not(any(feature = "platform-tls", windows, target_vendor = "apple")),
+    path = "openssl/mod.rs"
+)]
+#[cfg_attr(
+    any(feature = "platform-tls", windows, target_vendor = "apple"),
+    path = "platform/mod.rs"
+)]
+mod library;
 
 use std::sync::Arc;
 
 use glance_core::tls::TlsPolicy;
 use glance_core::transport::Transport;
 use http::Uri;
+use library::client::Client;
+use library::server::Server;
 use transport_hyper::{ClientOptions, HyperTransport, Inspection, TlsAcceptor};
 
-pub use digest::hashers;
-pub use fips::fips;
+pub use library::{fips, hashers};
 pub use transport_hyper::TlsSetupError;
 
 /// Creates a client that verifies servers according to `policy`.
 ///
 /// # Errors
-/// If the trusted certificates of the policy, or its client certificate, cannot be used.
+/// If the trusted certificates of the policy, or its client certificate, cannot be used, or if the
+/// library cannot express the policy.
 pub fn transport(
     policy: &TlsPolicy,
     options: ClientOptions,
 ) -> Result<Arc<dyn Transport>, TlsSetupError> {
-    Ok(Arc::new(HyperTransport::new(client::Client::new(policy)?, options)))
+    Ok(Arc::new(HyperTransport::new(Client::new(policy)?, options)))
 }
 
 /// Connects to the server of `url` once, verified as by [`transport`], and reports the certificates
@@ -67,7 +70,7 @@ pub async fn inspect(
     options: ClientOptions,
     url: &Uri,
 ) -> Result<Inspection, TlsSetupError> {
-    Ok(HyperTransport::new(client::Client::new(policy)?, options).inspect(url).await)
+    Ok(HyperTransport::new(Client::new(policy)?, options).inspect(url).await)
 }
 
 /// Creates the TLS acceptor of a server from its certificate chain (the server's own certificate
@@ -79,10 +82,10 @@ pub fn acceptor(
     cert_chain_pem: &[u8],
     key_pem: &[u8],
 ) -> Result<Arc<dyn TlsAcceptor>, TlsSetupError> {
-    Ok(Arc::new(server::Server::new(cert_chain_pem, key_pem)?))
+    Ok(Arc::new(Server::new(cert_chain_pem, key_pem)?))
 }
 
 /// Names the TLS library and its version, for `--version`.
 pub fn describe() -> String {
-    openssl::version::version().to_owned()
+    library::describe()
 }

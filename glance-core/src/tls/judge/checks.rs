@@ -4,7 +4,7 @@
 use x509_cert::ext::pkix::BasicConstraints;
 
 use super::authority::{self, may_sign_lists};
-use super::{constraints, flaws};
+use super::{anchors, constraints, flaws, names};
 use crate::tls::bundle::Certificate;
 use crate::tls::verdict::certificate::{self, Known};
 use crate::tls::verdict::{Fault, now};
@@ -47,6 +47,39 @@ impl Checks {
             _ => path.windows(2).find_map(|pair| self.status(&pair[0], &pair[1], signed)),
         };
         fault.or_else(revoked).or_else(|| self.pinned(own.der()))
+    }
+
+    /// Returns the fault of a server's certificate (DER) for `host`, a DNS name or an IP address, if
+    /// there is any. The TLS library has already verified its path, but shows the server's
+    /// certificate only: the certificates above it are checked as far as they are in the bundle.
+    /// Revocation lists are not checked.
+    pub fn objection_to_server(&self, own: &[u8], host: &str) -> Option<Fault> {
+        let sent = [own.to_vec()];
+        let known = match certificate::read_all(&sent) {
+            Ok(known) => known,
+            Err(fault) => return Some(fault),
+        };
+        let known = known.first()?;
+        if let Some(flaw) = flaws::flaw(known) {
+            return Some(flaw);
+        }
+        if !names::is_for(known, host) {
+            return Some(Fault::WrongName);
+        }
+        let is_listed = self.bundle.iter().any(|one| one.der == own);
+        if !is_listed {
+            let untrusted = known.is_self_issued().then_some(Fault::UnknownIssuer);
+            if let Some(fault) = untrusted.or_else(|| as_authority(known)) {
+                return Some(fault);
+            }
+        }
+        let above = match is_listed {
+            true => Vec::new(),
+            false => anchors::usable(&self.bundle).map(|one| one.der.clone()).collect(),
+        };
+        let path = certificate::path(&sent, &above);
+        let path: Vec<_> = path.iter().map(|one| one.der().to_vec()).collect();
+        self.objection(&path, &|_, _| false)
     }
 
     /// Returns the clearest reason for a rejection by a TLS library. `sent` are the certificates

@@ -2,8 +2,10 @@
 //!
 //! Start in `checks.rs`: `verify.rs` of each TLS crate calls `Checks::objection`.
 
+pub mod anchors;
 pub mod authority;
 pub mod checks;
 mod constraints;
 pub(super) mod flaws;
+mod names;
 pub(super) mod usable;

@@ -18,7 +18,7 @@ pub fn fips() -> Result<(), TlsSetupError> {
         (true, true) => return Ok(()),
     };
     Err(TlsSetupError {
-        what: format!("{} is not in FIPS mode: {why}", crate::describe()),
+        what: format!("{} is not in FIPS mode: {why}", super::describe()),
         source: None,
     })
 }
