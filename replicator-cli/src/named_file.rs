@@ -4,9 +4,8 @@
 //! read a new file. A regular file is written under a temporary name and renamed, so it appears
 //! complete or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use safe_files::dir::{Dir, NewFile};
@@ -87,7 +86,26 @@ pub(crate) fn temporary_file() -> io::Result<File> {
 
 /// Creates or truncates the file at `path` for direct writing, readable only by its owner.
 pub(crate) fn create_in_place(path: &Path) -> io::Result<File> {
-    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+    for_owner(File::options().write(true).create(true).truncate(true)).open(path)
+}
+
+/// Opens the file at `path` for appending. A new file is readable only by its owner.
+pub(crate) fn append_in_place(path: &Path) -> io::Result<File> {
+    for_owner(File::options().append(true).create(true)).open(path)
+}
+
+/// Keeps other users from a new file. On Windows, the file has the permissions of its directory.
+fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// Lets other users read a file. On Windows, the file keeps the permissions of its directory.
+pub(crate) fn let_others_read(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    Ok(())
 }
 
 /// The path behind symbolic links, if it is a regular file or does not exist. `None` for every
@@ -116,7 +134,7 @@ fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
 /// The number of links that Linux follows.
 const MOST_LINKS: usize = 40;
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
 

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use safe_files::dir::Dir;
+use safe_files::positioned::{read_exact_at, write_all_at};
 
 /// Settings of the spool. Clones share the count of used bytes.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl SpoolFile {
                 Some(file) => file,
                 None => Arc::new(Dir::open(&directory)?.unnamed_file()?),
             };
-            file.write_all_at(&chunk, offset)?;
+            write_all_at(&file, &chunk, offset)?;
             Ok::<_, io::Error>(file)
         });
         match written.await.map_err(io::Error::other).and_then(|it| it) {
@@ -148,7 +148,7 @@ impl SpooledPart {
         let file = self.file.clone().ok_or_else(|| io::Error::other("the spool holds no data"))?;
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-            file.read_exact_at(&mut bytes, offset)?;
+            read_exact_at(&file, &mut bytes, offset)?;
             Ok(bytes.into())
         });
         read.await.map_err(io::Error::other)?

@@ -5,24 +5,41 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::dir::Dir;
+use crate::dir::system::{self, Locking, this_host};
 use glance_core::clock::now;
 
 /// A lock that this process holds until the value is dropped. The kernel releases the lock however
 /// the process ends.
 ///
-/// The lock is a `flock` on a file. The file of an exclusive lock names the holder. The file is
-/// removed when the last lock on it is released. A file that a killed process leaves behind does
-/// not prevent locking.
+/// The lock is a `flock` on a file; on Windows, a file that no other process can open for writing.
+/// The file of an exclusive lock names the holder. The file is removed when the last lock on it is
+/// released (on Windows, only that of an exclusive lock). A file that a killed process leaves behind
+/// does not prevent locking.
 #[derive(Debug)]
 pub struct Lock {
-    /// The locked file, its directory and its name; `None` if the filesystem does not support
-    /// locks.
-    held: Option<(File, Dir, PathBuf)>,
+    /// `None` if the filesystem does not support locks.
+    held: Option<Held>,
+}
+
+/// A locked file.
+#[derive(Debug)]
+struct Held {
+    file: File,
+    how: Locking,
+    directory: Dir,
+    name: PathBuf,
+}
+
+/// The result of an attempt to lock a file.
+enum Attempt {
+    Locked(File),
+    /// Another process has locked the file.
+    Busy(Holder),
+    /// The filesystem does not support locks.
+    NoLocks,
 }
 
 /// The reason why a lock was not taken.
@@ -105,9 +122,9 @@ impl Lock {
     /// # Errors
     /// When another process holds the lock, or when the file cannot be created.
     pub fn take_in(directory: &Dir, name: &Path, holder: &Holder) -> Result<Self, LockError> {
-        let mut lock = Self::acquire(directory, name, FlockOperation::NonBlockingLockExclusive)?;
-        if let Some((file, ..)) = &mut lock.held {
-            note_unsigned(sign(file, holder), name);
+        let mut lock = Self::acquire(directory, name, Locking::Exclusive)?;
+        if let Some(held) = &mut lock.held {
+            note_unsigned(sign(&mut held.file, holder), name);
         }
         Ok(lock)
     }
@@ -119,23 +136,21 @@ impl Lock {
     /// When another process holds the lock exclusively, or when the file cannot be created.
     pub fn share(path: &Path) -> Result<Self, LockError> {
         let (directory, name) = directory_of(path)?;
-        let lock = Self::acquire(&directory, &name, FlockOperation::NonBlockingLockShared)?;
-        if let Some((file, ..)) = &lock.held {
+        let lock = Self::acquire(&directory, &name, Locking::Shared)?;
+        if let Some(held) = &lock.held {
             // A killed process may have left its name in the file.
-            note_unsigned(file.set_len(0), &name);
+            note_unsigned(held.file.set_len(0), &name);
         }
         Ok(lock)
     }
 
-    fn acquire(directory: &Dir, name: &Path, how: FlockOperation) -> Result<Self, LockError> {
+    fn acquire(directory: &Dir, name: &Path, how: Locking) -> Result<Self, LockError> {
         let path = || directory.path().join(name);
-        let failed = |error| LockError::File { path: path(), error };
         for _ in 0..ATTEMPTS {
-            let (file, _) = directory.open_or_create(name).map_err(failed)?;
-            match flock(&file, how) {
-                Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Err(LockError::Held(holder(file))),
-                Err(error) if UNSUPPORTED.contains(&error) => {
+            match attempt(directory, name, how, true) {
+                Err(error) => return Err(LockError::File { path: path(), error }),
+                Ok(Attempt::Busy(holder)) => return Err(LockError::Held(holder)),
+                Ok(Attempt::NoLocks) => {
                     tracing::warn!(
                         "cannot lock {}: the filesystem does not support locking; make sure that no \
                          other run uses the same files",
@@ -143,11 +158,13 @@ impl Lock {
                     );
                     return Ok(Self { held: None });
                 }
-                Err(error) => return Err(failed(error.into())),
-            }
-            // The previous holder may just have removed the file; a lock on a removed file is void.
-            if directory.holds(name, &file) {
-                return Ok(Self { held: Some((file, directory.clone(), name.to_owned())) });
+                // The previous holder may just have removed the file; a lock on a removed file is
+                // void.
+                Ok(Attempt::Locked(file)) if directory.holds(name, &file) => {
+                    let (directory, name) = (directory.clone(), name.to_owned());
+                    return Ok(Self { held: Some(Held { file, how, directory, name }) });
+                }
+                Ok(Attempt::Locked(_)) => {}
             }
         }
         Err(LockError::Held(Holder::default()))
@@ -162,30 +179,44 @@ impl Lock {
     /// such process.
     pub fn holder(path: &Path) -> Option<Holder> {
         let (directory, name) = Dir::of_file(path).ok()?;
-        let file = directory.open_file(&name).ok()?;
-        match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Err(Errno::WOULDBLOCK) => Some(holder(file)),
+        match attempt(&directory, &name, Locking::Shared, false) {
+            Ok(Attempt::Busy(holder)) => Some(holder),
             _ => None,
         }
     }
 
     /// Removes the lock file with this name if no process holds the lock.
     pub fn sweep(directory: &Dir, name: &Path) {
-        // Opening the file does not create it.
-        let Ok(file) = directory.open_file(name) else { return };
-        if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
-            drop(Self { held: Some((file, directory.clone(), name.to_owned())) });
+        let how = Locking::Exclusive;
+        if let Ok(Attempt::Locked(file)) = attempt(directory, name, how, false) {
+            let (directory, name) = (directory.clone(), name.to_owned());
+            drop(Self { held: Some(Held { file, how, directory, name }) });
         }
+    }
+}
+
+/// Opens the file and locks it. A missing file is created if `create` is set.
+fn attempt(directory: &Dir, name: &Path, how: Locking, create: bool) -> io::Result<Attempt> {
+    let file = match directory.open_to_lock(name, how, create) {
+        Err(error) if system::is_locked(&error) => {
+            return Ok(Attempt::Busy(directory.open_file(name).map(holder).unwrap_or_default()));
+        }
+        opened => opened?,
+    };
+    match system::lock(&file, how) {
+        Ok(()) => Ok(Attempt::Locked(file)),
+        Err(error) if system::is_locked(&error) => Ok(Attempt::Busy(holder(file))),
+        Err(error) if system::has_no_locks(&error) => Ok(Attempt::NoLocks),
+        Err(error) => Err(error),
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let Some((file, directory, name)) = &self.held else { return };
+        let Some(Held { file, how, directory, name }) = &self.held else { return };
         // The file is removed while the lock is held exclusively, so that no other process's file
         // is removed. With other holders, the last one removes the file.
-        let is_alone = flock(file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if is_alone && directory.holds(name, file) {
+        if system::lock_alone(file, *how) && directory.holds(name, file) {
             let _ = directory.remove(name);
         }
     }
@@ -217,14 +248,6 @@ fn holder(file: File) -> Holder {
     read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-fn this_host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// The errors of filesystems that do not support locks.
-const UNSUPPORTED: [Errno; 6] =
-    [Errno::NOTSUP, Errno::NOSYS, Errno::NOLCK, Errno::INVAL, Errno::PERM, Errno::ACCESS];
-
 /// The maximum number of attempts if the file is removed at the moment of locking.
 const ATTEMPTS: usize = 16;
 
@@ -234,7 +257,7 @@ const LONGEST: u64 = 4096;
 /// The maximum number of characters of a command in a lock file.
 const LONGEST_COMMAND: usize = 300;
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

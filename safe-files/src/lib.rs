@@ -2,6 +2,7 @@
 //! to.
 //!
 //! - [`dir`] opens every name without following symbolic links, and accepts regular files only.
+//! - [`positioned`] reads and writes at a position of a file.
 //! - [`file_lock`] lets only one process work on a directory or file, or several that share it.
 //!
 //! # Example
@@ -21,3 +22,4 @@
 
 pub mod dir;
 pub mod file_lock;
+pub mod positioned;

@@ -45,7 +45,7 @@ use library::client::Client;
 use library::server::Server;
 use transport_hyper::{ClientOptions, HyperTransport, Inspection, TlsAcceptor};
 
-pub use library::{fips, hashers};
+pub use library::{TO_GET_FIPS, fips, hashers};
 pub use transport_hyper::TlsSetupError;
 
 /// Creates a client that verifies servers according to `policy`.

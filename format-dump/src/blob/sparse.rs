@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+
+use safe_files::positioned::{read_exact_at, write_all_at};
 
 /// Writes a file sequentially. Blocks of zeros become holes, and bytes that the file already
 /// contains are not written again.
@@ -47,7 +48,7 @@ impl Sparse {
         }
         self.found.resize(data.len(), 0);
         // Unreadable bytes are written again.
-        let read = self.file.read_exact_at(&mut self.found, self.length);
+        let read = read_exact_at(&self.file, &mut self.found, self.length);
         let same = match read {
             Ok(()) if self.found == data => data.len(),
             Ok(()) => self.found.iter().zip(data).take_while(|(one, other)| one == other).count(),
@@ -72,7 +73,7 @@ impl Sparse {
                 return self.file.set_len(self.length);
             }
             let (rest, at) = (self.run(data, false), self.length);
-            self.file.write_all_at(&data[..rest], at)?;
+            write_all_at(&self.file, &data[..rest], at)?;
             self.length += rest as u64;
             data = &data[rest..];
         }

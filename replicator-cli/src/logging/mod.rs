@@ -2,8 +2,7 @@
 //! has its severity. Tokens are never logged; requests are logged with method and path only.
 //! Warnings with the target [`TERMINAL`] are always printed to standard error too.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -14,6 +13,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::args::Display;
 use crate::error::CliError;
+use crate::named_file::append_in_place;
 use crate::terminal::Stream;
 use clock::Clock;
 use escaped::Escaped;
@@ -65,10 +65,9 @@ fn connect() -> Result<Syslog, CliError> {
 }
 
 fn append_to(path: &Path) -> Result<Mutex<File>, CliError> {
-    let file =
-        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
-            CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
-        })?;
+    let file = append_in_place(path).map_err(|error| {
+        CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
+    })?;
     Ok(Mutex::new(file))
 }
 

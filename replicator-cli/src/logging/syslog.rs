@@ -1,7 +1,8 @@
 //! Log messages to the host's syslog: one datagram per message, in the format of RFC 3164.
 
 use std::io::{self, Write};
-use std::os::unix::net::UnixDatagram;
+#[cfg(unix)]
+use std::os::unix::net::UnixDatagram as Socket;
 use std::sync::Arc;
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -14,12 +15,12 @@ pub(crate) const SOCKET: &str = "/dev/log";
 
 /// A connection to the syslog daemon.
 #[derive(Debug, Clone)]
-pub(super) struct Syslog(Arc<UnixDatagram>);
+pub(super) struct Syslog(Arc<Socket>);
 
 impl Syslog {
     /// Connects to the daemon that listens on `socket`.
     pub(super) fn connect(socket: &str) -> io::Result<Self> {
-        let connection = UnixDatagram::unbound()?;
+        let connection = Socket::unbound()?;
         connection.connect(socket)?;
         Ok(Self(Arc::new(connection)))
     }
@@ -69,8 +70,30 @@ impl Drop for Message {
 /// The facility "user" (1), times eight.
 const USER: u8 = 8;
 
-#[cfg(test)]
+/// Windows has no syslog: no such socket can be made.
+#[cfg(not(unix))]
+#[derive(Debug)]
+enum Socket {}
+
+#[cfg(not(unix))]
+impl Socket {
+    fn unbound() -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn connect(&self, _: &str) -> io::Result<()> {
+        match *self {}
+    }
+
+    fn send(&self, _: &[u8]) -> io::Result<usize> {
+        match *self {}
+    }
+}
+
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     #[test]

@@ -4,9 +4,8 @@
 //! end of the command, whatever the result, so that a monitor also sees a command that failed
 //! before its run.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use replicator_engine::{Outcome, State};
 use crate::certificates::{self, StoreCertificate};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::named_file::NamedFile;
+use crate::named_file::{NamedFile, let_others_read};
 use counts::Counts;
 pub(crate) use counts::state;
 use text::{Earlier, Labels, MetricsText, series};
@@ -153,7 +152,7 @@ impl Metrics {
         let text = self.text(clock::seconds(), self.begun.elapsed(), &certificates::seen());
         self.file.write_all(text.as_bytes())?;
         // node_exporter runs as another user. The metrics contain nothing secret.
-        self.file.file().set_permissions(Permissions::from_mode(0o644))?;
+        let_others_read(self.file.file())?;
         self.file.keep()
     }
 

@@ -1,7 +1,9 @@
 //! Severities for journald. If journald reads standard error, a line that begins with `<N>` has the
 //! severity N of syslog (sd-daemon(3)).
 
+#[cfg(unix)]
 use std::fs::{self, Metadata};
+#[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
@@ -34,19 +36,26 @@ pub(super) fn severity(line: &str) -> u8 {
     }
 }
 
+#[cfg(not(unix))]
+fn reads_messages() -> bool {
+    false
+}
+
+#[cfg(unix)]
 fn reads_messages() -> bool {
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     fs::metadata("/dev/stderr").is_ok_and(|found| is_stream(&stream, &found))
 }
 
 /// Whether `JOURNAL_STREAM` names this file, by device and inode.
+#[cfg(unix)]
 fn is_stream(stream: &str, found: &Metadata) -> bool {
     stream.split_once(':').is_some_and(|(device, inode)| {
         device.parse() == Ok(found.dev()) && inode.parse() == Ok(found.ino())
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -1,35 +1,31 @@
 //! The tool's own files in a directory that other users may be able to write to.
 //!
-//! A [`Dir`] holds the descriptor of a directory and looks up every name in it, without following
-//! symbolic links. If anything but a regular file has the name of a file, the operation fails
+//! A [`Dir`] holds a directory open and looks up every name in it, without following symbolic links.
+//! If anything but a regular file has the name of a file, the operation fails
 //! before a byte is read or written. The path of the directory itself comes from the operator and
 //! may contain links.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
-use rustix::io::Errno;
 use uuid::Uuid;
+
+use system::{Access, Handle, Locking, Status};
 
 mod lines;
 mod refused;
-mod tolerant;
+pub(crate) mod system;
 
 pub use lines::Lines;
 pub use refused::Refused;
-pub use tolerant::{sync_all, sync_data};
+pub use system::{FileKind, sync_all, sync_data};
 
-/// An open directory. Clones share the descriptor.
+/// An open directory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Dir {
-    descriptor: Arc<OwnedFd>,
+    handle: Handle,
     /// The path as the operator gave it.
     path: PathBuf,
     /// The absolute path, independent of the working directory.
@@ -48,15 +44,16 @@ pub struct Found {
 impl Dir {
     /// Opens a directory named by the operator.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let descriptor = rustix::fs::open(path, DIRECTORY, Mode::empty())?;
-        Ok(Self::new(descriptor, path.to_owned(), std::path::absolute(path)?))
+        let handle = Handle::open(path)?;
+        Ok(Self { handle, path: path.to_owned(), absolute: std::path::absolute(path)? })
     }
 
-    fn new(descriptor: OwnedFd, path: PathBuf, absolute: PathBuf) -> Self {
-        Self { descriptor: Arc::new(descriptor), path, absolute }
+    fn below(&self, handle: Handle, name: &Path) -> Self {
+        Self { handle, path: self.path.join(name), absolute: self.absolute.join(name) }
     }
 
-    /// Opens a directory and creates it and its parents with mode 0700 if they are missing.
+    /// Opens a directory and creates it and its parents if they are missing, for this user alone (mode
+    /// 0700).
     /// Existing directories keep their modes.
     pub fn make(path: &Path) -> io::Result<Self> {
         make_directory(path)?;
@@ -92,27 +89,15 @@ impl Dir {
     /// Opens a subdirectory.
     pub fn subdirectory(&self, name: impl AsRef<Path>) -> io::Result<Self> {
         let name = name.as_ref();
-        match openat(&self.descriptor, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
-            Ok(descriptor) => {
-                Ok(Self::new(descriptor, self.path.join(name), self.absolute.join(name)))
-            }
-            Err(Errno::NOTDIR | Errno::LOOP) => Err(self.refused_directory(name)),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.below(self.handle.subdirectory(name)?, name))
     }
 
     /// Opens a subdirectory and creates it if it is missing.
     pub fn make_subdirectory(&self, name: impl AsRef<Path>) -> io::Result<Self> {
         let name = name.as_ref();
-        match rustix::fs::mkdirat(&self.descriptor, name, Mode::RWXU) {
-            Err(Errno::EXIST) => self.subdirectory(name),
-            made => {
-                made?;
-                let made = self.subdirectory(name)?;
-                let file = File::from(made.descriptor.try_clone()?);
-                tolerant::set_mode(&file, 0o700, &self.path)?;
-                Ok(made)
-            }
+        match self.handle.new_subdirectory(name, &self.path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.subdirectory(name),
+            made => Ok(self.below(made?, name)),
         }
     }
 
@@ -121,24 +106,22 @@ impl Dir {
     /// # Errors
     /// [`Refused`] for anything but a regular file.
     pub fn find(&self, name: impl AsRef<Path>) -> io::Result<Option<Found>> {
-        let name = name.as_ref();
-        match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(None),
+        match self.handle.status(name.as_ref()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             found => regular(&found?).map(Some),
         }
     }
 
     /// Whether the file with this name is `file`.
     pub fn holds(&self, name: impl AsRef<Path>, file: &File) -> bool {
-        let name = name.as_ref();
-        let there = statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW);
-        let identity = |found: Stat| (found.st_dev, found.st_ino);
-        there.map(identity).ok() == fstat(file).map(identity).ok()
+        let there = self.handle.status(name.as_ref());
+        let identity = |found: Status| found.identity;
+        there.map(identity).ok() == system::status_of(file).map(identity).ok()
     }
 
     /// Opens a file for reading.
     pub fn open_file(&self, name: impl AsRef<Path>) -> io::Result<File> {
-        self.open_with(name.as_ref(), OFlags::RDONLY).map(|(file, _)| file)
+        self.open_with(name.as_ref(), Access::Read).map(|(file, _)| file)
     }
 
     /// Opens a file for reading and writing and creates it if it is missing.
@@ -147,7 +130,7 @@ impl Dir {
     /// [`Refused`] also for a file with several hard links: another link may be in another
     /// directory.
     pub fn open_or_create(&self, name: impl AsRef<Path>) -> io::Result<(File, Found)> {
-        self.open_with(name.as_ref(), OFlags::RDWR | OFlags::CREATE)
+        self.open_with(name.as_ref(), Access::Write)
     }
 
     /// Opens a file for appending and creates it if it is missing.
@@ -156,39 +139,40 @@ impl Dir {
     /// [`Refused`] also for a file with several hard links: another link may be in another
     /// directory.
     pub fn open_to_append(&self, name: impl AsRef<Path>) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
-        self.open_with(name.as_ref(), flags).map(|(file, _)| file)
+        self.open_with(name.as_ref(), Access::Append).map(|(file, _)| file)
     }
 
-    fn open_with(&self, name: &Path, flags: OFlags) -> io::Result<(File, Found)> {
+    /// Opens a file that is about to be locked. A missing file is created if `create` is set.
+    pub(crate) fn open_to_lock(&self, name: &Path, how: Locking, create: bool) -> io::Result<File> {
+        let access = if create { Access::Lock(how) } else { Access::LockExisting(how) };
+        self.open_with(name, access).map(|(file, _)| file)
+    }
+
+    fn open_with(&self, name: &Path, access: Access) -> io::Result<(File, Found)> {
         // Opening a device can have side effects, so a name that belongs to a device is not opened.
         // Only a device that replaces a file at this very moment is.
-        let writes = flags.contains(OFlags::CREATE);
-        let usable = |found: Found| match writes && found.links > 1 {
+        let usable = |found: Found| match access.writes() && found.links > 1 {
             true => Err(io::Error::from(Refused::SeveralNames)),
             false => Ok(found),
         };
         self.find(name)?.map(usable).transpose()?;
-        let guarded = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = openat(&self.descriptor, name, flags | guarded, OWNER);
-        let file = File::from(opened.map_err(|error| match error {
-            Errno::LOOP => Refused::NotAFile(FileType::Symlink).into(),
-            error => io::Error::from(error),
-        })?);
-        let found = usable(regular(&fstat(&file)?)?)?;
-        if writes {
-            tolerant::set_mode(&file, 0o600, &self.path)?;
+        let file = self.handle.open_file(name, access)?;
+        let found = usable(regular(&system::status_of(&file)?)?)?;
+        if access.writes() {
+            system::restrict(&file, &self.path)?;
         }
         Ok((file, found))
     }
 
     /// Creates a file; fails if the name exists.
     pub fn create_new(&self, name: impl AsRef<Path>) -> io::Result<File> {
-        let name = name.as_ref();
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = File::from(openat(&self.descriptor, name, flags, OWNER)?);
+        self.create(name.as_ref(), Access::New)
+    }
+
+    fn create(&self, name: &Path, access: Access) -> io::Result<File> {
+        let file = self.handle.open_file(name, access)?;
         // The umask may have removed permissions of the owner.
-        tolerant::set_mode(&file, 0o600, &self.path)?;
+        system::restrict(&file, &self.path)?;
         Ok(file)
     }
 
@@ -234,26 +218,22 @@ impl Dir {
     /// [`NewFile::keep`] renames it to `name`.
     pub fn new_link(&self, first: &str, name: &str) -> io::Result<NewFile> {
         let temporary = temporary_name(name.as_ref());
-        let (from, to) = (&self.descriptor, &self.descriptor);
-        rustix::fs::linkat(from, first, to, &temporary, AtFlags::empty())?;
+        self.handle.link(first.as_ref(), temporary.as_ref())?;
         let file = self.open_file(&temporary).inspect_err(|_| self.unlink(&temporary))?;
         Ok(NewFile { directory: self.clone(), temporary, file, is_kept: false })
     }
 
     /// Creates a file without a name. Only the owner can read it, and it is deleted when no process
-    /// has it open any more.
+    /// has it open any more. On Windows, the file has a name as long as it is open.
     pub fn unnamed_file(&self) -> io::Result<File> {
-        let name = temporary_name(Path::new("spool"));
-        let file = self.create_new(&name)?;
-        rustix::fs::unlinkat(&self.descriptor, &name, AtFlags::empty())?;
-        Ok(file)
+        self.create(temporary_name(Path::new("spool")).as_ref(), Access::Temporary)
     }
 
     /// Renames a file within the directory and syncs the directory.
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
         let (from, to) = (from.as_ref(), to.as_ref());
         self.find(to)?;
-        rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?;
+        self.handle.rename(from, to)?;
         self.sync()?;
         match self.is_gone() {
             true => Err(ErrorKind::NotFound.into()),
@@ -267,15 +247,15 @@ impl Dir {
         if self.find(name)?.is_none() {
             return Ok(());
         }
-        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
-            Err(error) if error != Errno::NOENT => Err(error.into()),
+        match self.handle.unlink(name) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
     fn unlink(&self, temporary: &str) {
         // A later run removes the file if this fails.
-        let _ = rustix::fs::unlinkat(&self.descriptor, temporary, AtFlags::empty());
+        let _ = self.handle.unlink(temporary.as_ref());
     }
 
     /// Removes the temporary files that killed runs left behind and whose names begin with
@@ -293,39 +273,23 @@ impl Dir {
 
     /// The names in the directory, in no particular order.
     pub fn names(&self) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
-        let entries = rustix::fs::Dir::read_from(&*self.descriptor)?;
-        Ok(entries.filter_map(|entry| match entry {
-            Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => None,
-            Ok(entry) => Some(Ok(OsString::from_vec(entry.file_name().to_bytes().to_vec()))),
-            Err(error) => Some(Err(error.into())),
-        }))
+        self.handle.names()
     }
 
     /// Syncs changes of names in the directory to the disk, if the filesystem supports this.
     pub fn sync(&self) -> io::Result<()> {
-        tolerant::sync_names(&File::from(self.descriptor.try_clone()?))
+        self.handle.sync()
     }
 
     /// The free space in bytes for ordinary users (`f_bavail` of statvfs(3)); `None` if the
-    /// filesystem does not report it.
+    /// system does not report it.
     pub fn free_space(&self) -> Option<u64> {
-        let found = rustix::fs::fstatvfs(&*self.descriptor).ok()?;
-        // Network filesystems often do not report a size.
-        (found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
+        self.handle.free_space()
     }
 
     /// Warns, once per directory, if other users can write to it.
     pub fn warn_if_shared(&self) {
-        if let Ok(found) = fstat(&*self.descriptor) {
-            tolerant::warn_if_shared(&found, &self.path);
-        }
-    }
-
-    fn refused_directory(&self, name: &Path) -> io::Error {
-        match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(found) => Refused::NotADirectory(FileType::from_raw_mode(found.st_mode)).into(),
-            Err(error) => error.into(),
-        }
+        self.handle.warn_if_shared(&self.path);
     }
 }
 
@@ -407,14 +371,9 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 fn make_one(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        // The umask may have removed permissions of the owner.
-        Ok(()) => tolerant::unless_unsupported(
-            fs::set_permissions(path, Permissions::from_mode(0o700)),
-            path,
-        ),
+    match system::make_directory(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => Err(error),
+        made => made,
     }
 }
 
@@ -427,22 +386,15 @@ fn split(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
 }
 
 /// The length and links of a regular file; [`Refused`] for anything else.
-fn regular(found: &Stat) -> io::Result<Found> {
-    match FileType::from_raw_mode(found.st_mode) {
-        #[allow(clippy::useless_conversion, reason = "other machines have u32")]
-        FileType::RegularFile => Ok(Found {
-            length: u64::try_from(found.st_size).unwrap_or_default(),
-            links: found.st_nlink.into(),
-        }),
+fn regular(found: &Status) -> io::Result<Found> {
+    match found.kind {
+        FileKind::Regular => Ok(Found { length: found.length, links: found.links }),
         other => Err(Refused::NotAFile(other).into()),
     }
 }
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-const OWNER: Mode = Mode::RUSR.union(Mode::WUSR);
 /// The suffix of a temporary name.
 const NEW: &str = ".new";
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use rustix::fs::FileType;
+use super::system::FileKind;
 
 /// The reason why the tool does not touch a file or directory that has the name of one of its own.
 /// It is the inner error of an [`io::Error`] of the kind `InvalidData`.
@@ -11,9 +11,9 @@ use rustix::fs::FileType;
 #[non_exhaustive]
 pub enum Refused {
     /// Not a regular file.
-    NotAFile(FileType),
+    NotAFile(FileKind),
     /// Not a directory.
-    NotADirectory(FileType),
+    NotADirectory(FileKind),
     /// The file is longer than the limit for reading it into memory.
     TooLong {
         /// The file's length in bytes.
@@ -64,15 +64,15 @@ impl From<Refused> for io::Error {
     }
 }
 
-fn name_of(kind: FileType) -> &'static str {
+fn name_of(kind: FileKind) -> &'static str {
     match kind {
-        FileType::RegularFile => "a regular file",
-        FileType::Directory => "a directory",
-        FileType::Symlink => "a symbolic link",
-        FileType::Fifo => "a named pipe",
-        FileType::Socket => "a socket",
-        FileType::CharacterDevice => "a character device",
-        FileType::BlockDevice => "a block device",
-        FileType::Unknown => "of an unknown type",
+        FileKind::Regular => "a regular file",
+        FileKind::Directory => "a directory",
+        FileKind::Symlink => "a symbolic link",
+        FileKind::Pipe => "a named pipe",
+        FileKind::Socket => "a socket",
+        FileKind::CharacterDevice => "a character device",
+        FileKind::BlockDevice => "a block device",
+        FileKind::Unknown => "of an unknown type",
     }
 }

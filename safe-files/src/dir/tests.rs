@@ -1,7 +1,7 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode};
 use tempfile::TempDir;
 
 use super::*;
@@ -32,7 +32,8 @@ impl Planted {
         symlink(outside("new"), self.path(&format!("{name}.dangling"))).unwrap();
         symlink(format!("{name}.loop"), self.path(&format!("{name}.loop"))).unwrap();
         fs::create_dir(self.path(&format!("{name}.directory"))).unwrap();
-        rustix::fs::mkfifoat(CWD, self.path(&format!("{name}.pipe")), OWNER).unwrap();
+        rustix::fs::mkfifoat(CWD, self.path(&format!("{name}.pipe")), Mode::RUSR | Mode::WUSR)
+            .unwrap();
         drop(UnixListener::bind(self.path(&format!("{name}.socket"))).unwrap());
         vec!["link", "dangling", "loop", "directory", "pipe", "socket"]
     }

@@ -15,7 +15,7 @@ mod digest;
 mod fips;
 
 pub use digest::hashers;
-pub use fips::fips;
+pub use fips::{TO_GET_FIPS, fips};
 
 pub(crate) fn describe() -> String {
     openssl::version::version().to_owned()

@@ -10,3 +10,6 @@ pub fn fips() -> Result<(), TlsSetupError> {
     let what = format!("{} does not tell whether it is in FIPS mode", super::describe());
     Err(TlsSetupError { what, source: None })
 }
+
+/// What an operator can do if [`fips`] fails.
+pub const TO_GET_FIPS: &str = "build with the feature `rustls-fips`, and use --tls rustls";

@@ -23,7 +23,7 @@ mod digest;
 mod fips;
 
 pub use digest::hashers;
-pub use fips::fips;
+pub use fips::{TO_GET_FIPS, fips};
 
 pub(crate) fn describe() -> String {
     format!("{LIBRARY} (native-tls {})", env!("NATIVE_TLS_VERSION"))

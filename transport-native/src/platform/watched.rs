@@ -109,3 +109,40 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What is seen of a server that sends these bytes and hangs up.
+    async fn seen_of(bytes: &[u8]) -> Seen {
+        let (client, mut server) = tokio::io::duplex(64);
+        let (mut watched, seen) = Watched::new(Box::new(client));
+        server.write_all(bytes).await.unwrap();
+        let mut read = vec![0; bytes.len()];
+        // In two parts, as a network may deliver it.
+        let (one, other) = read.split_at_mut(bytes.len() / 2);
+        watched.read_exact(one).await.unwrap();
+        watched.read_exact(other).await.unwrap();
+        assert_eq!(seen.closed(), None);
+        drop(server);
+        assert_eq!(watched.read(&mut [0; 8]).await.unwrap(), 0);
+        seen
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_tell_what_the_server_speaks() {
+        assert!(!seen_of(b"HTTP/1.1 400 Bad Request").await.speaks_tls());
+        let nothing = seen_of(b"").await;
+        assert!(nothing.speaks_tls() && nothing.alert().is_none());
+        assert_eq!(nothing.closed().unwrap(), "the server closed the connection");
+        // The alerts "protocol version", and a ServerHello.
+        let alert = seen_of(&[21, 3, 1, 0, 2, 2, 70]).await;
+        assert!(alert.speaks_tls());
+        assert_eq!(alert.alert(), Some(Alert(70)));
+        let hello = seen_of(&[22, 3, 3, 0, 50, 2, 0, 0, 46, 3]).await;
+        assert!(hello.speaks_tls() && hello.alert().is_none());
+    }
+}

@@ -116,7 +116,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "commands",
         ],
     ),
-    ("safe-files", &["dir", "file_lock"]),
+    ("safe-files", &["dir", "file_lock", "positioned"]),
     ("glance-server", &["api", "lingering", "watched", "serve"]),
     (
         "format-dump",

@@ -113,6 +113,12 @@ const TREES: &[(u8, &str, &str, &[&str])] = &[
         2,
         "glance-replicator",
         "native-tls",
+        &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys", "native-tls"],
+    ),
+    (
+        2,
+        "glance-replicator",
+        "platform-tls",
         &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys"],
     ),
 ];

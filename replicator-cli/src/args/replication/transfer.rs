@@ -47,7 +47,7 @@ impl Transfer {
             SpoolWhich::Always => SpoolWhen::Always,
             SpoolWhich::Never => SpoolWhen::Never,
         };
-        let directory = self.spool_dir.clone().or(temporary).unwrap_or_else(|| LASTING.into());
+        let directory = self.spool_dir.clone().or(temporary).unwrap_or_else(lasting);
         Spool::new(when, directory, self.spool_max.unwrap_or(u64::MAX))
     }
 }
@@ -57,7 +57,9 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 /// The default directory: `/tmp` may be in memory, `/var/tmp` has room for large files.
-const LASTING: &str = "/var/tmp";
+fn lasting() -> PathBuf {
+    if cfg!(windows) { std::env::temp_dir() } else { "/var/tmp".into() }
+}
 
 #[cfg(test)]
 mod tests {

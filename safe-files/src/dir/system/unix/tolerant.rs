@@ -89,7 +89,8 @@ pub(super) fn warn_if_shared(found: &Stat, path: &Path) {
         (0, _) => "the group",
         _ => "every user",
     };
-    if is_first(Subject::Directory(found.st_dev, found.st_ino)) {
+    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "systems differ")]
+    if is_first(Subject::Directory(found.st_dev as u64, found.st_ino)) {
         let path = path.display();
         tracing::warn!(
             "{path} is writable by {writers} (mode {mode:04o}), who can replace files in it: \

@@ -1,14 +1,18 @@
-//! SIGINT and SIGTERM.
+//! SIGINT and SIGTERM, and the console events of Windows that stand for them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use replicator_engine::{CancelMode, CancelReason, CancelToken};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::output;
 use crate::progress;
+use sources::Signals;
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod sources;
 
 /// Stops a command after a signal. A run that has called [`take_over`](Self::take_over) stops and reports
 /// after the first signal. Otherwise, or after a second signal, the process exits immediately.
@@ -42,14 +46,10 @@ impl SignalHandler {
 
     /// Waits for a signal after which the process must exit immediately, and returns the exit code.
     pub(crate) async fn at_once(&self) -> Exit {
-        let mut interrupted = signal(SignalKind::interrupt()).ok();
-        let mut terminated = signal(SignalKind::terminate()).ok();
+        let mut signals = Signals::listen();
         let mut has_stopped = false;
         loop {
-            let why = tokio::select! {
-                () = received(&mut interrupted) => CancelReason::Interrupted,
-                () = received(&mut terminated) => CancelReason::Terminated,
-            };
+            let why = signals.next().await;
             if has_stopped || !self.is_taken_over.load(Ordering::Relaxed) {
                 let exit = Exit::from(why);
                 let done = progress::done();
@@ -61,12 +61,5 @@ impl SignalHandler {
             output::stopping(why);
             self.stop().stop(CancelMode::Abort, why);
         }
-    }
-}
-
-async fn received(signals: &mut Option<Signal>) {
-    match signals {
-        Some(signals) => drop(signals.recv().await),
-        None => std::future::pending().await,
     }
 }
