@@ -1,9 +1,8 @@
 //! The tool's own files in a directory that other users may be able to write to.
 //!
 //! A [`Dir`] holds a directory open and looks up every name in it, without following symbolic links.
-//! If anything but a regular file has the name of a file, the operation fails
-//! before a byte is read or written. The path of the directory itself comes from the operator and
-//! may contain links.
+//! If anything but a regular file has the name of a file, the operation fails before a byte is read or
+//! written. The path of the directory itself comes from the operator and may contain links.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -53,8 +52,7 @@ impl Dir {
     }
 
     /// Opens a directory and creates it and its parents if they are missing, for this user alone (mode
-    /// 0700).
-    /// Existing directories keep their modes.
+    /// 0700). Existing directories keep their modes.
     pub fn make(path: &Path) -> io::Result<Self> {
         make_directory(path)?;
         Self::open(path)
