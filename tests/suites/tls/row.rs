@@ -121,10 +121,9 @@ impl Row {
     }
 
     /// Adds these revocation lists to the policy.
-    pub(crate) fn with_lists(mut self, lists: &[&str]) -> Self {
-        self.policy.revocation = revocation_lists(&lists.concat());
-        self.limit = Limit::Refused("cannot check revocation lists");
-        self
+    pub(crate) fn with_lists(self, lists: &[&str]) -> Self {
+        let lists = revocation_lists(&lists.concat());
+        self.under(|policy| policy.revocation = lists)
     }
 
     /// The policy trusts a certificate that another one issued, but not that other one.
@@ -149,6 +148,9 @@ impl Row {
     /// Changes the policy.
     pub(crate) fn under(mut self, change: impl FnOnce(&mut TlsPolicy)) -> Self {
         change(&mut self.policy);
+        if !self.policy.revocation.is_empty() {
+            self.limit = Limit::Refused("cannot check revocation lists");
+        }
         self
     }
 
@@ -213,7 +215,8 @@ impl Row {
             return Err(format!("{} bytes arrived", arrived.len()));
         }
         // The words of the platform's library, not of this project.
-        let is_foreign = stack.is_limited() && error.reason.contains(" rejected the server: ");
+        let is_foreign = stack.is_limited()
+            && [" rejected the server: ", "SSL alert"].iter().any(|by| error.reason.contains(by));
         if let Some(word) =
             words.iter().filter(|_| !is_foreign).find(|word| !error.reason.contains(*word))
         {

@@ -37,7 +37,7 @@ impl Client {
             connector.identity(identity::load(identity)?);
         }
         let connector = connector.build().map_err(|error| match &policy.identity {
-            Some(identity) => identity::mismatch(identity, error),
+            Some(identity) => TlsSetupError::new(&identity::mismatch(identity), error),
             None => TlsSetupError::new(&format!("cannot set up {}", super::describe()), error),
         })?;
         Ok(Self {

@@ -5,7 +5,7 @@ use glance_core::tls::ClientIdentity;
 use glance_core::tls::client_cert::{KeyForm, PrivateKey};
 use native_tls::Identity;
 use pkcs8::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
-use pkcs8::der::{Document, Reader, SliceReader, TagMode, TagNumber};
+use pkcs8::der::{Decode, Document, Reader, SliceReader, TagMode, TagNumber};
 use pkcs8::spki::AlgorithmIdentifierRef;
 use pkcs8::{EncryptedPrivateKeyInfo, LineEnding, PrivateKeyInfo, SecretDocument};
 use secrecy::ExposeSecret;
@@ -14,6 +14,10 @@ use transport_hyper::TlsSetupError;
 /// Loads the client certificate and its private key.
 pub(crate) fn load(identity: &ClientIdentity) -> Result<Identity, TlsSetupError> {
     let key = decoded(&identity.key)?;
+    let own = identity.chain.first();
+    if !own.is_none_or(|own| is_of_one_kind(&own.der, &key)) {
+        return Err(TlsSetupError { what: mismatch(identity), source: None });
+    }
     let chain = identity.chain.iter().map(|one| pem(&one.der)).collect::<Result<String, _>>();
     let chain =
         chain.map_err(|error| TlsSetupError::new("cannot read the client certificate", error))?;
@@ -32,13 +36,25 @@ pub(crate) fn identity_of(chain: &[u8], key: &SecretDocument) -> Result<Identity
     Ok(Identity::from_pkcs8(chain, key.as_bytes())?)
 }
 
-/// The error for a client certificate that the library does not accept with its key.
-pub(crate) fn mismatch(identity: &ClientIdentity, error: native_tls::Error) -> TlsSetupError {
-    let what = format!(
-        "the key in {} does not belong to the client certificate",
-        identity.key.file.display()
-    );
-    TlsSetupError::new(&what, error)
+/// Whether the certificate (DER) is for a key of the same algorithm. Only keys of the same algorithm
+/// are compared by OpenSSL.
+fn is_of_one_kind(certificate: &[u8], key: &SecretDocument) -> bool {
+    let certificate = x509_cert::Certificate::from_der(certificate);
+    let key = PrivateKeyInfo::try_from(key.as_bytes());
+    match (certificate, key) {
+        (Ok(certificate), Ok(key)) => {
+            let info = certificate.tbs_certificate.subject_public_key_info;
+            info.algorithm.oid == key.algorithm.oid
+        }
+        // The library says what is wrong with them.
+        _ => true,
+    }
+}
+
+/// Says that the client certificate and its key do not match.
+pub(crate) fn mismatch(identity: &ClientIdentity) -> String {
+    let file = identity.key.file.display();
+    format!("the key in {file} does not belong to the client certificate")
 }
 
 /// Decodes a private key to PKCS #8.
