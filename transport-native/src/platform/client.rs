@@ -68,7 +68,9 @@ impl TlsBackend for Client {
     ) -> Result<TlsStream, HandshakeError> {
         let refused = |finding| HandshakeError::new(finding, host, endpoint);
         let (io, seen) = Watched::new(io);
-        let stream = self.connector.connect(host, io).await;
+        // tokio's cooperative scheduling makes a busy stream return `Pending`, which OpenSSL would
+        // take for an error.
+        let stream = tokio::task::unconstrained(self.connector.connect(host, io)).await;
         let stream =
             stream.map_err(|error| refused(explain(&error, &seen, self.min_version).into()))?;
         let own = Self::certificate(&stream).map_err(|fault| refused(fault.into()))?;
