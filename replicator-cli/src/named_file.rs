@@ -102,6 +102,7 @@ fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 /// Lets other users read a file. On Windows, the file keeps the permissions of its directory.
+#[cfg_attr(windows, expect(unused_variables, reason = "Unix needs it"))]
 pub(crate) fn let_others_read(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
