@@ -53,6 +53,13 @@
 //! - Responses do not tell whether the server asked for a client certificate.
 //! - Errors name the fault of a certificate, but not the certificate.
 
+// Without a TLS library, reqwest lacks the types that this crate uses, and the crate is empty.
+#![cfg_attr(
+    not(any(feature = "rustls", feature = "native-tls")),
+    allow(rustdoc::broken_intra_doc_links, reason = "the links lead to what is left out")
+)]
+#![cfg(any(feature = "rustls", feature = "native-tls"))]
+
 mod client;
 mod failure;
 mod identity;
