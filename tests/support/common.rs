@@ -88,11 +88,13 @@ pub(crate) fn start_with(line: &[String], variables: &[(String, String)]) -> Chi
     command.spawn().unwrap()
 }
 
-/// Starts the tool with these variables and piped output, which the caller has to read.
+/// Starts the tool with these variables and piped output, which the caller has to read. The tool
+/// receives SIGHUP, even if the tests run under `nohup`.
 #[track_caller]
 pub(crate) fn start_heard(line: &[String], variables: &[(String, String)]) -> Child {
     let variables = variables.iter().map(|(name, value)| (name, value));
-    let mut command = command();
+    let mut command = cleared(Command::new("env"));
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_glance-replicator-under-test")]);
     command.args(line).envs(variables).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
