@@ -84,9 +84,10 @@ impl Controller {
     }
 
     /// Memory for another image in progress. `None` if there is not enough. The first image needs
-    /// none, so that a run always goes on.
+    /// none, so that a run always goes on. A number that the operator chose needs none, either.
     pub(crate) fn room(&self) -> Option<Room> {
         let bytes = match self.0.images.load(Relaxed) {
+            _ if !self.0.adjustment.transfers => 0,
             0 => 0,
             _ => self.reserve(IMAGE).then_some(IMAGE)?,
         };
