@@ -65,6 +65,7 @@ fn verifying(
         true => builder.tls_certs_merge(bundle),
         false => builder.tls_certs_only(bundle),
     };
+    // The caller may have turned verification off in the builder: these calls turn it on.
     #[expect(clippy::disallowed_methods, reason = "turns verification on")]
     let builder =
         builder.tls_danger_accept_invalid_certs(false).tls_danger_accept_invalid_hostnames(false);
