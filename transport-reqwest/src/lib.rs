@@ -56,7 +56,7 @@
 // Without a TLS library, reqwest lacks the types that this crate uses, and the crate is empty.
 #![cfg_attr(
     not(any(feature = "rustls", feature = "native-tls")),
-    allow(rustdoc::broken_intra_doc_links, reason = "the links lead to what is left out")
+    allow(rustdoc::broken_intra_doc_links, reason = "the linked items are left out of the crate")
 )]
 #![cfg(any(feature = "rustls", feature = "native-tls"))]
 

@@ -40,7 +40,7 @@ where
     let (sender, started) = mpsc::channel(AHEAD);
     let examining = async move {
         // The receivers of the results are queued in the order of the listing, before the items are
-        // examined. Nobody receives any more if the work on the results has ended.
+        // examined. When the work on the results has ended, the channel is closed, and sending fails.
         let queued = listing.then(|item| async {
             let (done, result) = oneshot::channel();
             let _ = sender.send(result).await;
