@@ -222,3 +222,21 @@ const PART_TIME: Duration = Duration::from_secs(4);
 /// memory.
 const SHORTEST_PART: u64 = 1 << 20;
 pub(crate) const LONGEST_PART: u64 = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::Adjustment;
+
+    #[test]
+    fn the_memory_limits_only_an_adjusted_number_of_images() {
+        let begun = |transfers| {
+            let adjustment = Adjustment { transfers, memory: 20 << 20, ..Adjustment::default() };
+            let controller = Controller::new(adjustment);
+            let rooms = (0..7).map_while(|_| controller.room().map(Room::begin));
+            rooms.collect::<Vec<InProgress>>().len()
+        };
+        // The first image needs no memory, and each other 8 MiB.
+        assert_eq!((begun(true), begun(false)), (3, 7));
+    }
+}
