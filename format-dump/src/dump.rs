@@ -1,7 +1,6 @@
 //! A dump of either format, as a store.
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -68,15 +67,8 @@ impl DumpStore {
             StoreError::new(StoreErrorKind::NotFound, &Name(&path), OPEN, reason)
                 .hint("name a directory that `dump` has written")
         };
-        let dir = match Dir::open(&path) {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                return Err(refuse("there is no such directory"));
-            }
-            opened => {
-                opened.map_err(|error| errors::directory_failed(&Name(&path), OPEN, error))?
-            }
+        let Some(dir) = errors::existing(&Name(&path), OPEN, &path)? else {
+            return Err(refuse("there is no such directory"));
         };
         dir.warn_if_shared();
         match Manifest::read(&dir, OPEN)? {

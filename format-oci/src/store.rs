@@ -15,17 +15,17 @@ use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::verified_body::{DataFault, Expected, checked};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 use safe_files::data::{self, Incoming};
-use safe_files::dir::{Dir, blocking};
-use safe_files::file_lock::{Holder, Lock, is_unused};
+use safe_files::dir::blocking;
+use safe_files::errors;
+use safe_files::file_lock::{Holder, Lock};
 use safe_files::record::{StoredRecord, WantedDigests, listing};
-use safe_files::{errors, json};
-use serde_json::Value;
 
 use crate::artifact::{Artifact, Layer};
 use crate::blobs::{Blobs, path};
 use crate::index::Index;
 use crate::layout::{Layout, Lost};
-use crate::names::{BLOBS, INDEX, LAYOUT, Name, SHA256, UPLOADS};
+use crate::mark::{CREATE_LAYOUT, is_layout, make, writable};
+use crate::names::{Name, UPLOADS};
 
 /// Machine images in an OCI image layout.
 ///
@@ -70,15 +70,8 @@ impl LayoutStore {
             StoreError::new(StoreErrorKind::NotFound, &Name(&path), OPEN, reason)
                 .hint("name a directory with an OCI image layout, as `dump` writes to oci:DIR")
         };
-        let dir = match Dir::open(&path) {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                return Err(refuse("there is no such directory"));
-            }
-            opened => {
-                opened.map_err(|error| errors::directory_failed(&Name(&path), OPEN, error))?
-            }
+        let Some(dir) = errors::existing(&Name(&path), OPEN, &path)? else {
+            return Err(refuse("there is no such directory"));
         };
         dir.warn_if_shared();
         if !is_layout(&dir, OPEN)? {
@@ -291,58 +284,6 @@ fn belongs_to(record: &StoredRecord<Layer>, project: &str) -> bool {
         || record.members.iter().any(|member| member.project == project)
 }
 
-/// Opens the directory of a layout, or one that can become a new layout, and creates it if missing.
-fn writable(path: &Path) -> Result<Dir, StoreError> {
-    let failed = |error| errors::directory_failed(&Name(path), CREATE_LAYOUT, error);
-    let dir = Dir::make(path).map_err(failed)?;
-    if is_layout(&dir, CREATE_LAYOUT)? || is_unused(&dir).map_err(failed)? {
-        return Ok(dir);
-    }
-    let reason = "the directory is not empty and holds no OCI image layout";
-    Err(StoreError::new(StoreErrorKind::Invalid, &Name(path), CREATE_LAYOUT, reason)
-        .hint("name an empty or a new directory"))
-}
-
-/// Whether the directory is marked as a layout of a version that this tool reads.
-fn is_layout(dir: &Dir, operation: &'static str) -> Result<bool, StoreError> {
-    let store = Name(dir.path());
-    let text = dir.read(LAYOUT, LARGEST_MARK);
-    let text = text.map_err(|error| errors::failed(&store, operation, dir, LAYOUT, error))?;
-    let Some(text) = text else { return Ok(false) };
-    let mark: Value = json::parse(&text).unwrap_or_default();
-    match mark["imageLayoutVersion"].as_str() {
-        Some(version) if version.starts_with("1.") => Ok(true),
-        version => {
-            let reason = match version {
-                Some(version) => format!("{LAYOUT} has the version {version}"),
-                None => format!("{LAYOUT} has no version"),
-            };
-            Err(StoreError::new(StoreErrorKind::Unreadable, &store, operation, reason)
-                .hint("this release reads version 1"))
-        }
-    }
-}
-
-/// Creates what a new layout lacks. The mark comes first, so that a run that was killed here can be
-/// repeated.
-fn make(blobs: &Blobs) -> Result<(), StoreError> {
-    let dir = &blobs.layout;
-    let failed = |name: &str, error| blobs.failed(CREATE_LAYOUT, name, error);
-    if dir.find(LAYOUT).map_err(|error| failed(LAYOUT, error))?.is_none() {
-        let mark = format!("{{\"imageLayoutVersion\":\"{VERSION}\"}}");
-        dir.replace(LAYOUT, mark.as_bytes()).map_err(|error| failed(LAYOUT, error))?;
-    }
-    let made = blobs.make_dir(CREATE_LAYOUT)?;
-    if dir.find(INDEX).map_err(|error| failed(INDEX, error))?.is_some() {
-        return Ok(());
-    }
-    if !is_unused(&made).map_err(|error| failed(&format!("{BLOBS}/{SHA256}"), error))? {
-        let reason = format!("there are blobs, but no {INDEX}");
-        return Err(blobs.damaged(CREATE_LAYOUT, reason));
-    }
-    dir.replace(INDEX, &Index::empty()).map_err(|error| failed(INDEX, error))
-}
-
 /// Verifies complete data while it is read: the last bytes follow only if the digest agrees.
 fn verified(data: Body, layer: &Layer, hashers: Hashers) -> Body {
     let expected = Expected {
@@ -501,12 +442,6 @@ impl fmt::Display for LayoutStore {
 
 /// The maximum number of images. Each change of an image writes the whole index.
 const MOST_IMAGES: usize = 10_000;
-/// The maximum size of `oci-layout` in bytes.
-const LARGEST_MARK: u64 = 1 << 20;
-/// The version of the layout.
-const VERSION: &str = "1.0.0";
-
-const CREATE_LAYOUT: &str = "create the layout";
 const OPEN: &str = "open the layout";
 const FINISH: &str = "finish the layout";
 const WRITE_PROJECTS: &str = "write the projects";

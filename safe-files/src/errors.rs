@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use glance_core::StoreError;
 use glance_core::image::ImageId;
@@ -42,6 +43,23 @@ pub fn directory_failed(
 ) -> StoreError {
     let failure = StoreError::new(kind_of(&error), store, operation, "the directory failed");
     failure.caused_by(error)
+}
+
+/// Opens the directory of a store for reading; `None` if there is no such directory.
+///
+/// # Errors
+/// When the directory cannot be opened.
+pub fn existing(
+    store: &dyn Display,
+    operation: &'static str,
+    path: &Path,
+) -> Result<Option<Dir>, StoreError> {
+    match Dir::open(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        opened => opened.map(Some).map_err(|error| directory_failed(store, operation, error)),
+    }
 }
 
 /// The kind of an I/O error, by what another run or the operator can do about it. File permissions
