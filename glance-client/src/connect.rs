@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use glance_core::error::BodyError;
-use glance_core::tls::{TlsFileError, TlsPolicy};
 use glance_core::transport::{Retrying, Transport};
 use keystone_auth::{Cloud, Session, SignInError};
+use tls_policy::{TlsFileError, TlsPolicy};
 
 use crate::GlanceStore;
 

@@ -19,8 +19,6 @@ pub mod record_schema;
 pub mod sampling;
 pub mod selection;
 pub mod store;
-#[cfg(feature = "tls")]
-pub mod tls;
 pub mod transport;
 pub mod units;
 pub mod verified_body;

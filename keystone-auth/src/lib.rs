@@ -122,9 +122,17 @@ pub enum SignInErrorKind {
 }
 
 impl SignInError {
-    fn new(kind: SignInErrorKind, reason: impl Into<String>, hint: Option<&str>) -> Self {
+    /// Describes a failed sign-in: `reason` is a sentence without its full stop, and `hint` says
+    /// what the operator can do about it. Neither may contain a secret.
+    pub fn new(kind: SignInErrorKind, reason: impl Into<String>, hint: Option<&str>) -> Self {
         let hint = hint.map(str::to_owned);
         Self { kind, reason: reason.into(), hint, request_id: None, source: None }
+    }
+
+    /// Adds the underlying error.
+    #[must_use]
+    pub fn caused_by(self, source: impl Into<BodyError>) -> Self {
+        Self { source: Some(source.into()), ..self }
     }
 
     /// Adds the request id from the headers of the response that reports this error.

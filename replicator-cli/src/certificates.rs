@@ -6,11 +6,11 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use glance_core::tls::Summary;
 use glance_core::transport::{ServerCertificate, Transport, TransportError};
 use glance_core::{Body, clock};
 use http::{Request, Response, Uri};
 use serde_json::{Value, json};
+use tls_policy::Summary;
 
 /// The certificate of a server that a command talked to.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use glance_core::tls::files::inline;
 use secrecy::zeroize::Zeroizing;
+use tls_policy::files::inline;
 
 use crate::error::CliError;
 

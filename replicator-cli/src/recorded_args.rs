@@ -4,8 +4,8 @@ use std::any::TypeId;
 use std::ffi::OsString;
 
 use clap::{Arg, ArgMatches, Command, CommandFactory};
-use glance_core::tls::files::inline;
 use secrecy::SecretString;
+use tls_policy::files::inline;
 
 use crate::args::{Args, RecordedArgs};
 

@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use glance_core::digest::Hashers;
-use glance_core::tls::TlsPolicy;
 use glance_core::transport::{RequestIdentity, Transport};
 use http::Uri;
+use tls_policy::TlsPolicy;
 use transport_hyper::{ClientOptions, Inspection, TlsAcceptor, TlsSetupError};
 
 use crate::args::Stack;

@@ -11,13 +11,13 @@ use glance_client::GlanceStore;
 use glance_core::conformance;
 use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::store::memory::MemoryStore;
-use glance_core::tls::{self, TlsPolicy};
 use glance_core::transport::Transport;
 use glance_core::{Body, ImageStore};
 use glance_server::GlanceApi;
 use keystone_auth::Session;
 use keystone_auth::auth::NoAuth;
 use tests::pki::{Authority, Leaf};
+use tls_policy::{self, TlsPolicy};
 use transport_hyper::{ClientOptions, TlsAcceptor};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +114,7 @@ async fn over_https(
     let directory = tempfile::tempdir().unwrap();
     let bundle = directory.path().join("ca.pem");
     std::fs::write(&bundle, root.pem()).unwrap();
-    let (policy, _) = tls::resolve(&[("the test", Some(bundle))], &|_| None).unwrap();
+    let (policy, _) = tls_policy::resolve(&[("the test", Some(bundle))], &|_| None).unwrap();
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());

@@ -9,7 +9,6 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use glance_core::Transport;
-use glance_core::tls;
 use keystone_auth::{self, Clouds, Environment, Overrides, Session};
 use serde_json::Value;
 
@@ -229,7 +228,7 @@ impl Judgement {
 
 pub(crate) fn transport(stack: &str, cloud: &keystone_auth::Cloud) -> Arc<dyn Transport> {
     let named = [("clouds.yaml", cloud.cacert.clone())];
-    let (policy, _) = tls::resolve(&named, &|_| None).unwrap();
+    let (policy, _) = tls_policy::resolve(&named, &|_| None).unwrap();
     let options = transport_hyper::ClientOptions::default();
     match stack {
         #[cfg(feature = "rustls")]

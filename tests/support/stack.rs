@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use glance_core::digest::Hashers;
-use glance_core::tls::{Roots, TlsPolicy, bundle};
 use glance_core::{Body, Transport, TransportError};
 use http::{Method, Request, Response};
 use tests::pki::{Authority, Leaf};
+use tls_policy::{Roots, TlsPolicy, bundle};
 use transport_hyper::{ClientOptions, TlsAcceptor};
 
 /// A TLS library for clients and servers.

@@ -4,10 +4,11 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use glance_core::error::{all_causes, causes};
-use glance_core::tls::verdict::{Alert, Fault, refusal};
 use glance_core::transport::failure::innermost;
 use glance_core::transport::{ClientCertificate, TransportError, TransportErrorKind};
 use hyper_util::client::legacy;
+use tls_policy::fault::{Alert, Fault};
+use tls_policy::verdict::refusal;
 
 /// Converts an error of hyper into a [`TransportError`].
 pub(crate) fn explain(error: &legacy::Error, endpoint: &str) -> TransportError {

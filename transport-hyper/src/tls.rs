@@ -6,9 +6,10 @@ use std::io;
 use async_trait::async_trait;
 use glance_core::TransportError;
 use glance_core::error::BodyError;
-use glance_core::tls::TlsVersion;
-use glance_core::tls::verdict::{self, Fault};
 use glance_core::transport::ClientCertificate;
+use tls_policy::TlsVersion;
+use tls_policy::fault::Fault;
+use tls_policy::verdict;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use glance_core::body::Body;
-use glance_core::tls::TlsVersion;
 use glance_core::transport::{TlsFailure, Transport, TransportError, TransportErrorKind};
 use http::Request;
+use tls_policy::TlsVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use transport_hyper::{

@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use glance_core::tls::verdict::{Alert, Fault};
-use glance_core::tls::{TlsPolicy, TlsVersion};
 use glance_core::transport::ClientCertificate;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     self, Ssl, SslContext, SslMethod, SslMode, SslOptions, SslRef, SslVerifyMode, SslVersion,
 };
+use tls_policy::fault::{Alert, Fault};
+use tls_policy::{TlsPolicy, TlsVersion};
 use tokio_openssl::SslStream;
 use transport_hyper::{HandshakeError, Io, TlsBackend, TlsSession, TlsSetupError, TlsStream};
 

@@ -4,8 +4,6 @@ use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use glance_core::tls::ClientIdentity;
-use glance_core::tls::client_cert::{KeyForm, PrivateKey};
 use glance_core::transport::ClientCertificate;
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
@@ -14,6 +12,8 @@ use openssl::ssl::{Ssl, SslContextBuilder, SslRef};
 use openssl::x509::X509;
 use openssl_sys as ffi;
 use secrecy::ExposeSecret;
+use tls_policy::ClientIdentity;
+use tls_policy::client_cert::{KeyForm, PrivateKey};
 use transport_hyper::TlsSetupError;
 
 /// Sets the client certificate and its private key, and checks that they match.

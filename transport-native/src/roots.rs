@@ -1,10 +1,10 @@
 //! The trusted certificates of a policy as an OpenSSL store.
 
-use glance_core::tls::TlsPolicy;
 use openssl::error::ErrorStack;
 use openssl::x509::X509;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
+use tls_policy::TlsPolicy;
 use transport_hyper::TlsSetupError;
 
 /// Creates the trust store of `policy`. The store contains no other certificates.

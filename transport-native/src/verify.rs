@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use glance_core::tls::judge::checks::Checks;
-use glance_core::tls::verdict::Fault;
-use glance_core::tls::{RevocationList, TlsPolicy};
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslRef, SslVerifyMode};
 use openssl::x509::verify::X509CheckFlags;
 use openssl::x509::{X509, X509Crl, X509StoreContextRef, X509VerifyResult};
 use openssl_sys as ffi;
+use tls_policy::fault::Fault;
+use tls_policy::judge::checks::Checks;
+use tls_policy::{RevocationList, TlsPolicy};
 use transport_hyper::HandshakeFault;
 
 /// The reason for which the server's certificate was rejected, once there is one.

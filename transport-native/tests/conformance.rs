@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glance_core::conformance::transport::{ClientCertificates, Front, Make, TransportUnderTest};
-use glance_core::tls::{ClientIdentity, Roots, TlsPolicy, bundle};
 use glance_core::transport::backoff::Backoff;
 use glance_core::transport::{RetryPolicy, Retrying, Transport};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tls_policy::{ClientIdentity, Roots, TlsPolicy, bundle};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use transport_hyper::{ClientOptions, TlsAcceptor};

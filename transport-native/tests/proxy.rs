@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use glance_core::body::Body;
-use glance_core::tls::{Roots, TlsPolicy, bundle};
 use glance_core::transport::{TlsFailure, TransportError, TransportErrorKind};
 use http::Request;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tls_policy::{Roots, TlsPolicy, bundle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use transport_hyper::{ClientOptions, Io, Proxies, TlsAcceptor};

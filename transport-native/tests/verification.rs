@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use glance_core::body::Body;
-use glance_core::tls::{Roots, TlsPolicy, bundle};
 use glance_core::transport::{TlsFailure, TransportError, TransportErrorKind};
 use http::Request;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
+use tls_policy::{Roots, TlsPolicy, bundle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

@@ -4,11 +4,12 @@ use std::error::Error;
 use std::io;
 
 use glance_core::error::{all_causes, causes, one_line};
-use glance_core::tls::TlsVersion;
-use glance_core::tls::verdict::{Alert, Fault, refusal};
 use glance_core::transport::failure::{CHECK_SILENT, DialError, innermost};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Uri;
+use tls_policy::TlsVersion;
+use tls_policy::fault::{Alert, Fault};
+use tls_policy::verdict::refusal;
 
 use crate::library_words::FAULTS;
 

@@ -1,9 +1,9 @@
 //! The client certificate, as PEM, which is what reqwest reads.
 
-use glance_core::tls::ClientIdentity;
-use glance_core::tls::client_cert::KeyForm;
 use reqwest::Identity;
 use secrecy::zeroize::Zeroizing;
+use tls_policy::ClientIdentity;
+use tls_policy::client_cert::KeyForm;
 use x509_cert::der::pem::{LineEnding, encode_string};
 
 use crate::setup::ReqwestSetupError;

@@ -13,7 +13,7 @@
 //! use std::time::Duration;
 //!
 //! use glance_core::Body;
-//! use glance_core::tls::{Roots, TlsPolicy};
+//! use tls_policy::{Roots, TlsPolicy};
 //! use glance_core::transport::IdleTimeouts;
 //! use http::Request;
 //! use transport_reqwest::reqwest::{ClientBuilder, Proxy};
@@ -68,9 +68,9 @@ mod setup;
 
 use std::sync::Arc;
 
-use glance_core::tls::TlsPolicy;
 use glance_core::transport::{Guarded, IdleTimeouts, Transport};
 use reqwest::ClientBuilder;
+use tls_policy::TlsPolicy;
 
 use client::Client;
 

@@ -1,7 +1,7 @@
 //! What TLS libraries say about a server that they refuse.
 
-use glance_core::tls::TlsVersion;
-use glance_core::tls::verdict::Fault;
+use tls_policy::TlsVersion;
+use tls_policy::fault::Fault;
 
 /// Words of rustls and of OpenSSL, and what they mean.
 pub(crate) const FAULTS: &[(&str, Fault)] = &[

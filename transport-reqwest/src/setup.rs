@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use glance_core::tls::judge::authority::may_sign;
-use glance_core::tls::{TlsPolicy, TlsVersion};
 use glance_core::transport::IdleTimeouts;
 use reqwest::{Certificate, ClientBuilder, Proxy, Url, redirect, retry, tls};
+use tls_policy::x509::authority::may_sign;
+use tls_policy::{TlsPolicy, TlsVersion};
 
 /// Why no transport was built: the policy demands what reqwest cannot honour, or reqwest refuses the
 /// settings.

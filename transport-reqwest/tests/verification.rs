@@ -8,11 +8,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glance_core::tls::{Pin, TlsPolicy};
 use glance_core::transport::{IdleTimeouts, TlsFailure, TransportErrorKind};
 use glance_core::{Body, Transport, TransportError};
 use http::{Request, StatusCode};
 use rcgen::{CertificateParams, DistinguishedName, DnType, date_time_ymd};
+use tls_policy::{Pin, TlsPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use transport_reqwest::ReqwestSetupError;

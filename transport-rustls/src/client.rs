@@ -4,8 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use glance_core::tls::verdict::{Alert, Fault};
-use glance_core::tls::{TlsPolicy, TlsVersion};
 use glance_core::transport::ClientCertificate;
 use glance_core::transport::failure::io_reason;
 use rustls::client::{ClientConnection, Resumption};
@@ -15,6 +13,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, Error, InvalidMessage, ProtocolVersion, SupportedCipherSuite,
 };
+use tls_policy::fault::{Alert, Fault};
+use tls_policy::{TlsPolicy, TlsVersion};
 use tokio_rustls::TlsConnector;
 use transport_hyper::{
     HandshakeError, HandshakeFault, Io, TlsBackend, TlsSession, TlsSetupError, TlsStream,

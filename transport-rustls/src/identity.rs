@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use glance_core::tls::ClientIdentity;
-use glance_core::tls::client_cert::{KeyForm, PrivateKey};
 use glance_core::transport::ClientCertificate;
 use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use rustls::SignatureScheme;
@@ -13,6 +11,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::CertifiedKey;
 use secrecy::ExposeSecret;
+use tls_policy::ClientIdentity;
+use tls_policy::client_cert::{KeyForm, PrivateKey};
 use transport_hyper::TlsSetupError;
 
 /// Loads the client certificate and its private key, and checks that they match.

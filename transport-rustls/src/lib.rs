@@ -16,9 +16,9 @@ mod fips;
 
 use std::sync::Arc;
 
-use glance_core::tls::TlsPolicy;
 use glance_core::transport::Transport;
 use http::Uri;
+use tls_policy::TlsPolicy;
 use transport_hyper::{ClientOptions, HyperTransport, Inspection, TlsAcceptor};
 
 pub use digest::hashers;

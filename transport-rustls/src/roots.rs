@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use glance_core::tls::TlsPolicy;
-use glance_core::tls::judge::authority::may_sign;
-use glance_core::tls::trust::warn_once;
-use glance_core::tls::verdict::Fault;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use tls_policy::TlsPolicy;
+use tls_policy::fault::Fault;
+use tls_policy::messages::warn_once;
+use tls_policy::x509::authority::may_sign;
 use transport_hyper::TlsSetupError;
 use x509_cert::Certificate;
 use x509_cert::der::asn1::AnyRef;

@@ -7,13 +7,13 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use glance_core::tls::judge::checks::Checks;
-use glance_core::tls::verdict::Fault;
-use glance_core::tls::{RevocationList, TlsPolicy};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use tls_policy::fault::Fault;
+use tls_policy::judge::checks::Checks;
+use tls_policy::{RevocationList, TlsPolicy};
 use transport_hyper::{HandshakeFault, TlsSetupError};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_cert::Certificate;

@@ -72,13 +72,12 @@ use exchange::origin;
 ///     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
 ///         match std::fs::read_to_string(&self.0) {
 ///             Ok(token) => Ok(Grant::lasting(AuthHeaders::token(token.trim().into())?, None)),
-///             Err(error) => Err(SignInError {
-///                 kind: SignInErrorKind::Unauthenticated,
-///                 reason: format!("{} can't be read", self.0.display()),
-///                 hint: Some("start the program that writes it".into()),
-///                 request_id: None,
-///                 source: Some(error.into()),
-///             }),
+///             Err(error) => {
+///                 let reason = format!("{} can't be read", self.0.display());
+///                 let hint = Some("start the program that writes it");
+///                 let kind = SignInErrorKind::Unauthenticated;
+///                 Err(SignInError::new(kind, reason, hint).caused_by(error))
+///             }
 ///         }
 ///     }
 /// }

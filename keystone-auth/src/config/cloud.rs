@@ -11,8 +11,8 @@ use super::yaml::truth;
 use super::{Clouds, ConfigError, Environment, Overrides, Place};
 use crate::ImageService;
 use crate::auth::AuthPlugin;
-use glance_core::tls::files::inline;
 use glance_core::transport::RetryPolicy;
+use tls_policy::files::inline;
 
 /// A cloud configured in files or in the environment. `Debug` shows no secret.
 #[derive(Debug, Clone)]

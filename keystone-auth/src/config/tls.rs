@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use glance_core::tls::{self, ClientIdentity, TlsFileError, TlsPolicy};
+use tls_policy::{self, ClientIdentity, TlsFileError, TlsPolicy};
 
 use super::Cloud;
 
 impl Cloud {
     /// The certificate trust that the cloud configures: its `cacert`, and its `cert` and `key` as the
     /// client certificate. A cloud without `cacert` trusts what the environment of this process names
-    /// ([`tls::resolve`]), or else the system's trust store.
+    /// ([`tls_policy::resolve`]), or else the system's trust store.
     ///
     /// # Errors
     /// When a file cannot be used, or its key is encrypted. A caller that can ask for a passphrase
@@ -17,7 +17,7 @@ impl Cloud {
     pub fn tls_policy(&self) -> Result<TlsPolicy, TlsFileError> {
         let of_cloud = format!("cacert of cloud {}", self.name);
         let variable = |name: &str| std::env::var(name).ok();
-        let (policy, source) = tls::resolve(&[(&of_cloud, self.cacert.clone())], &variable)?;
+        let (policy, source) = tls_policy::resolve(&[(&of_cloud, self.cacert.clone())], &variable)?;
         tracing::debug!("cloud {}: trusting {source}", self.name);
         let identity = match (&self.cert, &self.key) {
             (Some(cert), key) => Some(ClientIdentity::load(cert, key.as_deref(), &encrypted)?),

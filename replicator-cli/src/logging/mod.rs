@@ -75,6 +75,7 @@ fn append_to(path: &Path) -> Result<Mutex<File>, CliError> {
 const OUR_CRATES: &[&str] = &[
     "glance_core",
     "safe_files",
+    "tls_policy",
     "keystone_auth",
     "glance_client",
     "replicator_engine",

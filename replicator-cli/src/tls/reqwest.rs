@@ -1,9 +1,9 @@
 //! The stack over reqwest. It is a client only, and honours less than the other stacks.
 
 use glance_core::Body;
-use glance_core::tls::TlsPolicy;
 use glance_core::transport::{IdleTimeouts, ServerCertificate, Transport};
 use http::{Request, Uri};
+use tls_policy::TlsPolicy;
 use transport_hyper::{ClientOptions, Inspection, TlsSetupError};
 use transport_reqwest::reqwest::ClientBuilder;
 

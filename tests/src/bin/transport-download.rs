@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use glance_core::body::Body;
 use glance_core::error::BodyError;
-use glance_core::tls::{self, TlsPolicy};
 use glance_core::transport::Transport;
 use http::Request;
+use tls_policy::{self, TlsPolicy};
 
 #[tokio::main]
 async fn main() -> Result<(), BodyError> {
@@ -23,7 +23,7 @@ async fn download() -> Result<(), BodyError> {
     let [_, stack, url, ca] = arguments.as_slice() else {
         return Err("usage: transport-download STACK URL CA".into());
     };
-    let (policy, _) = tls::resolve(&[("CA", Some(PathBuf::from(ca)))], &|_| None)?;
+    let (policy, _) = tls_policy::resolve(&[("CA", Some(PathBuf::from(ca)))], &|_| None)?;
     let answer = transport(stack, &policy)?.send(Request::get(url).body(Body::empty())?).await?;
     if !answer.status().is_success() {
         return Err(format!("{url}: {}", answer.status()).into());

@@ -3,16 +3,17 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use glance_core::tls::files::crl;
-use glance_core::tls::judge::authority;
-use glance_core::tls::judge::checks::Checks;
-use glance_core::tls::verdict::{self, Fault};
-use glance_core::tls::{self, ClientIdentity, Pin, Roots, Summary, TlsPolicy, bundle};
 use proptest::prelude::*;
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, GeneralSubtree, IsCa, KeyPair, NameConstraints,
 };
 use tests::pki::{Authority, Leaf};
+use tls_policy::fault::Fault;
+use tls_policy::files::crl;
+use tls_policy::judge::checks::Checks;
+use tls_policy::verdict;
+use tls_policy::x509::authority;
+use tls_policy::{self, ClientIdentity, Pin, Roots, Summary, TlsPolicy, bundle};
 
 use super::{bounded, config, input, memory};
 
@@ -74,7 +75,7 @@ fn read(bytes: &[u8]) {
     bounded(bytes.len(), || {
         let _ = bundle::load(&path);
         let _ = bundle::load(directory.path());
-        let _ = tls::resolve(&[("the test", Some(path.clone()))], &|_| None);
+        let _ = tls_policy::resolve(&[("the test", Some(path.clone()))], &|_| None);
         if let Ok(lists) = crl::load(&path) {
             for list in lists {
                 let _ = (list.covers(bytes), list.revokes(bytes));

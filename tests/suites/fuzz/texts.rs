@@ -6,11 +6,11 @@ use glance_core::digest::Algorithm;
 use glance_core::image::{ImageId, Status};
 use glance_core::rate_limit::Bandwidth;
 use glance_core::selection::{Condition, Latest, Rule, Shard, Subset};
-use glance_core::tls::pin;
 use glance_core::units::byte_count;
 use proptest::prelude::*;
 use replicator_engine::mapping::{PropertyRule, Table};
 use replicator_engine::{DigestCache, ErrorLimit, JournalContents, Template};
+use tls_policy::pin;
 
 use super::{bounded, config, input};
 

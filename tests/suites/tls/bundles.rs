@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use glance_core::tls::files::crl;
-use glance_core::tls::{Roots, bundle, pin};
 use rcgen::{CrlIssuingDistributionPoint, CrlScope, date_time_ymd};
+use tls_policy::files::crl;
+use tls_policy::{Roots, bundle, pin};
 
 use crate::suites::tls::forge::{Authority, HOST, Identity, PLAIN, Tool, list};
 use crate::suites::tls::row::{Row, STACKS, accepted, check};

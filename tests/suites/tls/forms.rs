@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use glance_core::tls::files::crl;
-use glance_core::tls::{ClientIdentity, bundle, resolve};
 use rcgen::{CustomExtension, IsCa, KeyUsagePurpose, SerialNumber};
+use tls_policy::files::crl;
+use tls_policy::{ClientIdentity, bundle, resolve};
 
 use crate::suites::tls::forge::{Authority, HOST, PLAIN, Tool, Tweak, self_signed};
 use crate::suites::tls::row::STACKS;

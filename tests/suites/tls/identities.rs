@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use glance_core::tls::client_cert::ClientIdentity;
-use glance_core::tls::{Roots, TlsFileError, TlsPolicy};
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use secrecy::SecretString;
+use tls_policy::client_cert::ClientIdentity;
+use tls_policy::{Roots, TlsFileError, TlsPolicy};
 use transport_hyper::ClientOptions;
 
 use crate::suites::tls::forge::{Authority, HOST, Identity, PLAIN, Tool};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use glance_core::Transport;
 use glance_core::body::Body;
-use glance_core::tls::files::crl;
-use glance_core::tls::{Certificate, Pin, RevocationList, Roots, TlsPolicy, bundle};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Request;
+use tls_policy::files::crl;
+use tls_policy::{Certificate, Pin, RevocationList, Roots, TlsPolicy, bundle};
 use transport_hyper::{ClientOptions, Proxies, TlsAcceptor, TlsSetupError};
 
 use crate::suites::tls::forge::{HOST, Identity};

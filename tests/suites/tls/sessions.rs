@@ -4,9 +4,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use glance_core::body::Body;
-use glance_core::tls::{Pin, Roots, TlsPolicy};
 use glance_core::{Transport, TransportError};
 use http::Request;
+use tls_policy::{Pin, Roots, TlsPolicy};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use transport_hyper::ClientOptions;

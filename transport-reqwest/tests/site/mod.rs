@@ -7,8 +7,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use glance_core::conformance::transport::Front;
-use glance_core::tls::files::crl;
-use glance_core::tls::{ClientIdentity, RevocationList, Roots, TlsPolicy, bundle};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
@@ -18,6 +16,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use tls_policy::files::crl;
+use tls_policy::{ClientIdentity, RevocationList, Roots, TlsPolicy, bundle};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;

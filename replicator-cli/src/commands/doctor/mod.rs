@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use glance_client::GlanceStore;
 use glance_core::store::ImageStore;
-use glance_core::tls::{Summary, TlsPolicy, TrustSource};
 use glance_core::transport::Transport;
 use keystone_auth::{Cloud, Session};
+use tls_policy::{Summary, TlsPolicy, TrustSource};
 
 use crate::args::{Doctor, Options};
 use crate::error::CliError;

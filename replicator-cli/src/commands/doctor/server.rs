@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use glance_core::TransportError;
 use glance_core::clock;
-use glance_core::tls::{Summary, TlsPolicy};
 use glance_core::transport::ClientCertificate;
 use http::Uri;
 use serde_json::{Value, json};
+use tls_policy::{Summary, TlsPolicy};
 use transport_hyper::{Inspection, TlsSession};
 
 use crate::args::Options;

@@ -4,13 +4,13 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use glance_core::tls::files::crl;
-use glance_core::tls::{
-    self, ClientIdentity, Roots, TlsFileError, TlsPolicy, TlsVersion, TrustSource, pin,
-};
 use keystone_auth::Cloud;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+use tls_policy::files::crl;
+use tls_policy::{
+    self, ClientIdentity, Roots, TlsFileError, TlsPolicy, TlsVersion, TrustSource, pin,
+};
 
 use crate::args::{MinVersion, Trust};
 use crate::error::CliError;
@@ -55,7 +55,7 @@ pub(crate) fn policy(
         (of_cloud.as_str(), cloud.cacert.clone()),
     ];
     let by = check_bundle(&named)?;
-    let resolved = tls::resolve(&named, &environment);
+    let resolved = tls_policy::resolve(&named, &environment);
     let (mut policy, mut source) = resolved.map_err(|error| {
         let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
         CliError::usage(format!("cannot use the CA bundle{by}"))
@@ -188,5 +188,5 @@ fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileEr
     answer.map(SecretString::from).map_err(|error| TlsFileError::unreadable(key, error))
 }
 
-/// The environment variables that name a trust store, in the order of [`tls::resolve`].
+/// The environment variables that name a trust store, in the order of [`tls_policy::resolve`].
 const VARIABLES: &[&str] = &["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"];

@@ -1,6 +1,6 @@
 //! Rows about TLS versions and ciphers, and about servers that do not speak TLS.
 
-use glance_core::tls::{Roots, TlsVersion};
+use tls_policy::{Roots, TlsVersion};
 
 use crate::suites::tls::forge::{Authority, HOST, PLAIN};
 use crate::suites::tls::row::{accepted, certificates, check, refused};

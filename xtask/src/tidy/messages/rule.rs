@@ -175,7 +175,7 @@ const PARTS: &[&str] = &[
 
 /// Folders and files whose texts are help, results, or names in a protocol.
 const OTHER_TEXTS: &[&str] = &[
-    "glance-core/src/tls/verdict/alert.rs",
+    "tls-policy/src/fault/alert.rs",
     "glance-server/src/api/schemas/",
     "replicator-cli/src/args/examples.rs",
     "replicator-cli/src/args/help.rs",

@@ -1,11 +1,10 @@
 //! Choice of the trust store among those that options, configuration and environment name.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use super::{Roots, TlsFileError, TlsPolicy, TrustSource, bundle};
-use crate::tls::judge::usable;
+use crate::judge::usable;
+use crate::messages::warn_once;
+use crate::{Roots, TlsFileError, TlsPolicy, TrustSource, bundle};
 
 /// Finds the trust store: the first path in `named` (pairs of the naming option and the path), then
 /// the environment variables, then the system's trust store. Only the first one found is used; an
@@ -43,16 +42,6 @@ pub fn resolve(
     }
     let source = TrustSource { named_by: by.to_owned(), path: Some(path), and_system: false };
     Ok((TlsPolicy::new(Roots::Bundle(all)), source))
-}
-
-/// Logs a warning about a trust store once per text: both sides of a run often use the same store.
-pub fn warn_once(what: String) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if !said.contains(&what) {
-        tracing::warn!("{what}");
-        said.insert(what);
-    }
 }
 
 /// Loads `SSL_CERT_DIR`, a list of directories like `PATH`.

@@ -1,73 +1,19 @@
 //! Reasons for rejecting a server, with the same wording for every TLS library.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Pin, TlsVersion};
-use crate::transport::{ClientCertificate, TlsFailure, TransportError, TransportErrorKind};
+use glance_core::transport::{ClientCertificate, TlsFailure, TransportError, TransportErrorKind};
 
-mod alert;
+use crate::fault::{Alert, Fault};
+use crate::messages::first_of;
+use crate::time::date;
+use crate::x509::certificate::{self, Known};
+use crate::{Pin, TlsVersion};
+
 mod culprit;
 mod issuer;
 
-pub(super) mod certificate;
-
-pub use alert::Alert;
-use certificate::Known;
 use culprit::culprit;
-
-/// The reason why a handshake failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The server's certificate, or one above it, has expired.
-    Expired,
-    /// The server's certificate, or one above it, is not valid yet.
-    NotYetValid,
-    /// The certificate is not valid for the host.
-    WrongName,
-    /// No trusted authority that may sign certificates signed the certificate.
-    UnknownIssuer,
-    /// As [`UnknownIssuer`](Self::UnknownIssuer), but a certificate with the issuer's name is
-    /// trusted. The text says which one and why it does not match, as the rest of a sentence.
-    NotThatIssuer(String),
-    /// The server presents a CA certificate that is not itself trusted as a server certificate.
-    IsAuthority,
-    /// This certificate (DER) is invalid in any role. The text is the reason, as the end of a
-    /// sentence.
-    Unfit(Vec<u8>, String),
-    /// The server's certificate may not be used by servers, or a certificate above it may not sign
-    /// for servers.
-    WrongPurpose,
-    /// A key is too short, or the algorithm of a signature is broken.
-    Weak,
-    /// Name constraints of an authority exclude this name.
-    OutOfBounds,
-    /// There are more authorities below an authority than its path length allows.
-    TooLong,
-    /// The chain has too many certificates, names or constraints to verify in reasonable time.
-    TooMuch,
-    /// A certificate has a critical extension that is not understood.
-    UnknownExtension,
-    /// This certificate (DER) is on a revocation list.
-    Revoked(Vec<u8>),
-    /// No revocation list covers this certificate (DER).
-    NotCovered(Vec<u8>),
-    /// The server's key is not one of the pinned keys.
-    NotPinned,
-    /// The server asked for a client certificate and ended the handshake with this alert.
-    ClientCertificate(ClientCertificate, Alert),
-    /// The server ended the handshake with this alert.
-    Alert(Alert),
-    /// The server's response is not TLS.
-    NotTls,
-    /// Client and server have no protocol version from this one on, or no cipher, in common.
-    NothingInCommon(TlsVersion),
-    /// The connection closed during the handshake. A retry can help.
-    Closed(String),
-    /// Any other reason, as a fragment of a sentence.
-    Other(String),
-}
 
 /// The error for a failed handshake. `sent` are the certificates that the server sent, its own
 /// first, as far as they are known; `above` are trusted certificates that may have issued them.
@@ -243,18 +189,6 @@ fn names(host: &str, path: &[Known]) -> Message {
 const OTHER_NAME: &str =
     "use a name from the certificate, or reissue the certificate with this name";
 
-/// The first of these names, for a message; some certificates have hundreds of names.
-pub(super) fn first_of(names: &[String]) -> String {
-    match names.get(..SHOWN) {
-        Some(first) if names.len() > SHOWN => {
-            format!("{} and {} more", first.join(", "), names.len() - SHOWN)
-        }
-        _ => names.join(", "),
-    }
-}
-
-const SHOWN: usize = 8;
-
 fn is_authority(found: Option<&Known>) -> Message {
     let who = name_of(found);
     (format!("{who} is a CA certificate (CA:TRUE) and not in the trust store"), Some(NO_CA.into()))
@@ -362,14 +296,4 @@ fn nothing_in_common(min_version: TlsVersion) -> Message {
         ),
     };
     (reason.to_owned(), Some(hint.into()))
-}
-
-/// The time since the Unix epoch.
-pub(super) fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-pub(super) fn date(since_epoch: Duration) -> String {
-    let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
 }

@@ -1,14 +1,11 @@
 //! Flaws that make a certificate invalid in any role.
 
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
-use x509_cert::der::{Decode, Header, Reader, SliceReader, Tag, Tagged};
+use x509_cert::der::{Decode, Reader, SliceReader, Tag, Tagged};
 use x509_cert::ext::pkix::NameConstraints;
-use x509_cert::name::Name;
-use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
-use x509_cert::time::Validity;
 
-use crate::tls::verdict::Fault;
-use crate::tls::verdict::certificate::Known;
+use crate::fault::Fault;
+use crate::x509::certificate::Known;
 
 /// Returns the flaw of a certificate, if it has one. Each TLS library finds only some of these
 /// flaws and reports some of them as other faults.
@@ -66,53 +63,3 @@ fn are_names(value: &[u8]) -> bool {
 const NAME_KINDS: [u8; 9] = [0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, 0x86, 0x87, 0x88];
 
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
-
-/// The reason why a certificate (DER) cannot be parsed, if it can be determined, as a sentence
-/// without its end.
-pub(crate) fn unreadable(der: &[u8]) -> Option<String> {
-    let mut reader = SliceReader::new(der).ok()?;
-    let header = Header::decode(&mut reader).ok()?;
-    let (has, wants) =
-        (usize::try_from(reader.remaining_len()).ok()?, usize::try_from(header.length).ok()?);
-    if has < wants {
-        return Some(format!("{} bytes are missing at the end", wants - has));
-    }
-    if has > wants {
-        return Some(format!("{} extra bytes follow the certificate", has - wants));
-    }
-    let content = reader.decode::<AnyRef<'_>>().ok()?;
-    field(SliceReader::new(content.value()).ok()?)
-}
-
-/// The first field of a `TBSCertificate` that cannot be parsed.
-fn field(mut fields: SliceReader<'_>) -> Option<String> {
-    if fields.peek_byte()? == VERSION {
-        fields.tlv_bytes().ok()?;
-    }
-    let number = fields.decode::<AnyRef<'_>>().ok()?;
-    if number.tag() != Tag::Integer {
-        return None;
-    }
-    if let length @ 22.. = number.value().len() {
-        return Some(format!("the serial number has {length} octets (limit 20)"));
-    }
-    for (name, is_readable) in FIELDS {
-        if !is_readable(fields.tlv_bytes().ok()?) {
-            return Some(format!("the {name} is unreadable"));
-        }
-    }
-    Some("the extensions are unreadable".to_owned())
-}
-
-type Readable = fn(&[u8]) -> bool;
-
-const FIELDS: &[(&str, Readable)] = &[
-    ("signature algorithm", |der| AlgorithmIdentifierRef::from_der(der).is_ok()),
-    ("issuer", |der| Name::from_der(der).is_ok()),
-    ("validity", |der| Validity::from_der(der).is_ok()),
-    ("subject", |der| Name::from_der(der).is_ok()),
-    ("public key", |der| SubjectPublicKeyInfoRef::from_der(der).is_ok()),
-];
-
-/// The tag `[0]` of the version, which precedes the serial number.
-const VERSION: u8 = 0xa0;

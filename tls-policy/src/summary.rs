@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use x509_cert::der::asn1::ObjectIdentifier;
 
-use super::verdict;
-use super::verdict::certificate::Known;
+use crate::time::date;
+use crate::x509::certificate::Known;
 
 /// The contents of a certificate, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Summary {
 
     /// The beginning and end of the validity period in RFC 3339 format.
     pub fn validity(&self) -> (String, String) {
-        (verdict::date(self.not_before), verdict::date(self.not_after))
+        (date(self.not_before), date(self.not_after))
     }
 }
 

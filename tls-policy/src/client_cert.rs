@@ -7,10 +7,10 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::bundle::{self, Certificate};
-use super::trust::warn_once;
-use crate::tls::files::forms::Wanted;
-use crate::tls::files::pem::{self, TlsFileError};
-use crate::tls::judge::usable;
+use crate::files::forms::Wanted;
+use crate::files::pem::{self, TlsFileError};
+use crate::judge::usable;
+use crate::messages::warn_once;
 
 /// A client certificate and its private key.
 #[derive(Debug, Clone)]

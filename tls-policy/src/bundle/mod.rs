@@ -11,11 +11,11 @@ use std::{fmt, fs};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Error, Reader, SliceReader, Tag, Tagged};
 
-use super::trust::warn_once;
-use crate::tls::files::forms::{self, Wanted};
-use crate::tls::files::pem::{self, Block, TlsFileError};
-use crate::tls::judge::flaws;
-use crate::tls::verdict::first_of;
+use crate::files::forms::{self, Wanted};
+use crate::files::pem::{self, Block, TlsFileError};
+use crate::messages::first_of;
+use crate::messages::warn_once;
+use crate::x509;
 
 /// One certificate from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,7 +252,7 @@ fn checked(
     if x509_cert::Certificate::from_der(&der).is_ok() {
         return Ok(Certificate { der, file: file.to_owned(), line });
     }
-    let what = match (forms::named(&der, wanted), flaws::unreadable(&der)) {
+    let what = match (forms::named(&der, wanted), x509::unreadable(&der)) {
         (Some(form), _) => form,
         (None, Some(why)) => format!("unreadable certificate: {why}"),
         (None, None) => "this is not a certificate".to_owned(),

@@ -1,19 +1,21 @@
-//! Certificate trust, described independently of the TLS library.
-//!
-//! A [`TlsPolicy`] specifies the trusted roots and the strictness of the verification. No value of
-//! it disables verification.
+#![doc = include_str!("../README.md")]
 
 use std::fmt;
 use std::path::PathBuf;
 
 pub mod bundle;
 pub mod client_cert;
+pub mod fault;
 pub mod files;
+
 pub mod judge;
+pub mod messages;
 pub mod pin;
 pub mod summary;
+mod time;
 pub mod trust;
 pub mod verdict;
+pub mod x509;
 
 pub use bundle::Certificate;
 pub use client_cert::ClientIdentity;

@@ -1,7 +1,7 @@
 //! The messages about certificates that no trusted authority issued.
 
-use super::certificate::Known;
 use super::{ANOTHER_CA, Message};
+use crate::x509::certificate::Known;
 
 /// The message for a path that does not lead to a trusted certificate, because of `found`.
 pub(super) fn unknown(path: &[Known], found: Option<&Known>) -> Message {

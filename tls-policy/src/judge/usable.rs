@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::flaws;
-use crate::tls::bundle::Certificate;
-use crate::tls::files::pem::TlsFileError;
-use crate::tls::verdict::certificate::Known;
-use crate::tls::verdict::{self, Fault, now};
+use crate::bundle::Certificate;
+use crate::fault::Fault;
+use crate::files::pem::TlsFileError;
+use crate::time::{date, now};
+use crate::x509::certificate::Known;
 
 /// Returns a line for each certificate that can be used neither as an authority nor as a server's
 /// own certificate.
@@ -64,10 +65,10 @@ fn flawed(one: &Known) -> Option<String> {
 
 fn out_of_date(one: &Known, now: Duration) -> Option<String> {
     if one.not_after() < now {
-        return Some(format!("expired on {}", verdict::date(one.not_after())));
+        return Some(format!("expired on {}", date(one.not_after())));
     }
     let early = one.not_before() > now;
-    early.then(|| format!("is not valid before {}", verdict::date(one.not_before())))
+    early.then(|| format!("is not valid before {}", date(one.not_before())))
 }
 
 /// Why the certificate is neither an authority for servers nor a server's own certificate, as the

@@ -2,8 +2,7 @@
 //!
 //! Start in `checks.rs`: `verify.rs` of each TLS crate calls `Checks::objection`.
 
-pub mod authority;
 pub mod checks;
 mod constraints;
-pub(super) mod flaws;
-pub(super) mod usable;
+pub(crate) mod flaws;
+pub(crate) mod usable;

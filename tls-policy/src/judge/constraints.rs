@@ -4,8 +4,8 @@
 use x509_cert::ext::pkix::constraints::name::{GeneralSubtree, NameConstraints};
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::tls::verdict::Fault;
-use crate::tls::verdict::certificate::Known;
+use crate::fault::Fault;
+use crate::x509::certificate::Known;
 
 /// Returns the fault of a path from the server's certificate upward in which an authority may not
 /// sign for a name of a certificate below it.

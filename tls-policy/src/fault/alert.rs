@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::Fault;
-use crate::tls::TlsVersion;
-use crate::transport::ClientCertificate;
+use crate::TlsVersion;
+use glance_core::transport::ClientCertificate;
 
 /// A TLS alert, by its number (RFC 8446, 6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use x509_cert::ext::pkix::{BasicConstraints, NameConstraints, SubjectAltName};
 use x509_cert::name::Name;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-use super::Fault;
-use crate::tls::judge::{authority, flaws};
+use super::authority;
+use crate::fault::Fault;
 
 /// A certificate, parsed as far as messages and our own checks need it.
-pub(in crate::tls) struct Known {
+pub(crate) struct Known {
     der: Vec<u8>,
     content: TbsCertificate,
     says_once_how_it_is_signed: bool,
@@ -25,7 +25,7 @@ pub(in crate::tls) struct Known {
 
 /// Orders the certificates from the server's own upward by matching issuer to subject names. `sent`
 /// are the certificates that the server sent, its own first; `above` are further candidates.
-pub(in crate::tls) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
+pub(crate) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
     let Some((own, others)) = sent.split_first() else { return Vec::new() };
     let Some(own) = Known::read(own) else { return Vec::new() };
     let mut rest: Vec<Known> =
@@ -40,7 +40,7 @@ pub(in crate::tls) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
 }
 
 /// Parses a known path, from the server's own certificate upward.
-pub(in crate::tls) fn read_all(path: &[Vec<u8>]) -> Result<Vec<Known>, Fault> {
+pub(crate) fn read_all(path: &[Vec<u8>]) -> Result<Vec<Known>, Fault> {
     let read = |(index, der): (usize, &Vec<u8>)| match Known::read(der) {
         Some(one) => Ok(Known { is_own: index == 0, ..one }),
         None => Err(unreadable(der)),
@@ -49,62 +49,62 @@ pub(in crate::tls) fn read_all(path: &[Vec<u8>]) -> Result<Vec<Known>, Fault> {
 }
 
 /// The fault for a certificate that cannot be parsed.
-pub(in crate::tls) fn unreadable(der: &[u8]) -> Fault {
-    let why = flaws::unreadable(der).map(|why| format!(": {why}")).unwrap_or_default();
+pub(crate) fn unreadable(der: &[u8]) -> Fault {
+    let why = super::unreadable(der).map(|why| format!(": {why}")).unwrap_or_default();
     Fault::Unfit(der.to_vec(), format!("cannot be read{why}"))
 }
 
 impl Known {
-    pub(in crate::tls) fn read(der: &[u8]) -> Option<Self> {
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let whole = x509_cert::Certificate::from_der(der).ok()?;
         let content = whole.tbs_certificate;
         let says_once_how_it_is_signed = content.signature == whole.signature_algorithm;
         Some(Self { der: der.to_vec(), content, says_once_how_it_is_signed, is_own: false })
     }
 
-    pub(in crate::tls) fn der(&self) -> &[u8] {
+    pub(crate) fn der(&self) -> &[u8] {
         &self.der
     }
 
-    pub(in crate::tls) fn is(&self, der: &[u8]) -> bool {
+    pub(crate) fn is(&self, der: &[u8]) -> bool {
         self.der == der
     }
 
-    pub(in crate::tls) fn content(&self) -> &TbsCertificate {
+    pub(crate) fn content(&self) -> &TbsCertificate {
         &self.content
     }
 
     /// Whether the signed part and the signature name the same signature algorithm.
-    pub(in crate::tls) fn says_once_how_it_is_signed(&self) -> bool {
+    pub(crate) fn says_once_how_it_is_signed(&self) -> bool {
         self.says_once_how_it_is_signed
     }
 
-    pub(in crate::tls) fn issuer(&self) -> &Name {
+    pub(crate) fn issuer(&self) -> &Name {
         &self.content.issuer
     }
 
-    pub(in crate::tls) fn subject(&self) -> &Name {
+    pub(crate) fn subject(&self) -> &Name {
         &self.content.subject
     }
 
-    pub(in crate::tls) fn is_self_issued(&self) -> bool {
+    pub(crate) fn is_self_issued(&self) -> bool {
         self.content.issuer == self.content.subject
     }
 
-    pub(in crate::tls) fn not_before(&self) -> Duration {
+    pub(crate) fn not_before(&self) -> Duration {
         self.content.validity.not_before.to_unix_duration()
     }
 
-    pub(in crate::tls) fn not_after(&self) -> Duration {
+    pub(crate) fn not_after(&self) -> Duration {
         self.content.validity.not_after.to_unix_duration()
     }
 
     /// The reason why this certificate may not sign others, if it may not.
-    pub(in crate::tls) fn no_authority(&self) -> Option<&'static str> {
+    pub(crate) fn no_authority(&self) -> Option<&'static str> {
         authority::no_authority(&self.content)
     }
 
-    pub(in crate::tls) fn has_purpose(&self) -> bool {
+    pub(crate) fn has_purpose(&self) -> bool {
         match self.is_own {
             true => authority::serves(&self.content),
             false => authority::is_for_servers(&self.content),
@@ -112,31 +112,31 @@ impl Known {
     }
 
     /// Whether a server may present this certificate.
-    pub(in crate::tls) fn may_serve(&self) -> bool {
+    pub(crate) fn may_serve(&self) -> bool {
         authority::serves(&self.content)
     }
 
-    pub(in crate::tls) fn has_name_constraints(&self) -> bool {
+    pub(crate) fn has_name_constraints(&self) -> bool {
         !matches!(self.content.get::<NameConstraints>(), Ok(None))
     }
 
     /// The maximum number of intermediate authorities below this one.
-    pub(in crate::tls) fn path_length(&self) -> Option<u8> {
+    pub(crate) fn path_length(&self) -> Option<u8> {
         self.content.get::<BasicConstraints>().ok()??.1.path_len_constraint
     }
 
     /// A critical extension that this TLS library or the other one does not know.
-    pub(in crate::tls) fn unsupported_extension(&self) -> Option<ObjectIdentifier> {
+    pub(crate) fn unsupported_extension(&self) -> Option<ObjectIdentifier> {
         self.unknown_extension().or_else(|| self.policies())
     }
 
     /// A critical extension that at least one of the TLS libraries does not know.
-    pub(in crate::tls) fn unknown_extension(&self) -> Option<ObjectIdentifier> {
+    pub(crate) fn unknown_extension(&self) -> Option<ObjectIdentifier> {
         self.critical().find(|one| !KNOWN.contains(one) && !POLICIES.contains(one))
     }
 
     /// A critical policy extension, which rustls does not know.
-    pub(in crate::tls) fn policies(&self) -> Option<ObjectIdentifier> {
+    pub(crate) fn policies(&self) -> Option<ObjectIdentifier> {
         self.critical().find(|one| POLICIES.contains(one))
     }
 
@@ -146,22 +146,22 @@ impl Known {
     }
 
     /// All alternative names; `None` if they cannot be parsed.
-    pub(in crate::tls) fn general_names(&self) -> Option<Vec<GeneralName>> {
+    pub(crate) fn general_names(&self) -> Option<Vec<GeneralName>> {
         let names = self.content.get::<SubjectAltName>().ok()?;
         Some(names.map(|(_, names)| names.0).unwrap_or_default())
     }
 
     /// The host names and IP addresses that the certificate is valid for.
-    pub(in crate::tls) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.general_names().iter().flatten().filter_map(name).collect()
     }
 
-    pub(in crate::tls) fn key_algorithm(&self) -> &AlgorithmIdentifierOwned {
+    pub(crate) fn key_algorithm(&self) -> &AlgorithmIdentifierOwned {
         &self.content.subject_public_key_info.algorithm
     }
 
     /// The length of an RSA key in bits; `None` for other keys.
-    pub(in crate::tls) fn rsa_bits(&self) -> Option<usize> {
+    pub(crate) fn rsa_bits(&self) -> Option<usize> {
         let info = &self.content.subject_public_key_info;
         if info.algorithm.oid != RSA {
             return None;
@@ -175,7 +175,7 @@ impl Known {
     }
 
     /// The reason why the key is too weak, as the end of a sentence.
-    pub(in crate::tls) fn weak_key(&self) -> Option<String> {
+    pub(crate) fn weak_key(&self) -> Option<String> {
         if let Some(bits @ ..2048) = self.rsa_bits() {
             return Some(format!("has an RSA key of {bits} bits, which is too short"));
         }
@@ -195,7 +195,7 @@ impl Known {
 
     /// The broken digest of the certificate's signature. `None` for a root, whose signature is
     /// irrelevant.
-    pub(in crate::tls) fn weak_signature(&self) -> Option<&'static str> {
+    pub(crate) fn weak_signature(&self) -> Option<&'static str> {
         weak_signature(self.content.signature.oid).filter(|_| !self.is_self_issued())
     }
 }
@@ -213,7 +213,7 @@ impl fmt::Display for Known {
 }
 
 /// The broken digest of a signature algorithm.
-pub(in crate::tls) fn weak_signature(algorithm: ObjectIdentifier) -> Option<&'static str> {
+pub(crate) fn weak_signature(algorithm: ObjectIdentifier) -> Option<&'static str> {
     let known = WEAK_SIGNATURES.iter().find(|(oid, _)| *oid == algorithm);
     known.map(|(_, name)| *name)
 }

@@ -12,7 +12,8 @@ use x509_cert::time::Time;
 
 use super::forms::{self, Wanted};
 use super::pem::{self, TlsFileError};
-use crate::tls::verdict::{self, certificate};
+use crate::time;
+use crate::x509::certificate;
 
 /// One revocation list, signed by the authority that issued the listed certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +105,7 @@ const VERSION_1: &str = "this is a version 1 revocation list; get a version 2 li
 
 /// The time until which the list is valid, if it is valid now.
 fn in_force(list: &TbsCertList) -> Result<Duration, String> {
-    let now = verdict::now();
+    let now = time::now();
     let from = list.this_update.to_unix_duration();
     let Some(until) = list.next_update.map(Time::to_unix_duration) else {
         return Err(
@@ -112,11 +113,11 @@ fn in_force(list: &TbsCertList) -> Result<Duration, String> {
         );
     };
     if until < now {
-        let until = verdict::date(until);
+        let until = time::date(until);
         return Err(format!("the revocation list expired on {until}; get a new list"));
     }
     if from > now {
-        let from = verdict::date(from);
+        let from = time::date(from);
         return Err(format!(
             "the revocation list is not valid before {from}; check this machine's clock"
         ));

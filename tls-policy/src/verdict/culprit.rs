@@ -1,7 +1,8 @@
 //! The certificate that is at fault.
 
-use super::certificate::Known;
-use super::{Fault, now};
+use crate::fault::Fault;
+use crate::time::now;
+use crate::x509::certificate::Known;
 
 /// The certificate at fault, on a path from the server's own certificate upward. `None` if the
 /// fault is not that of a certificate, or if the certificate cannot be told.

@@ -3,12 +3,13 @@
 
 use x509_cert::ext::pkix::BasicConstraints;
 
-use super::authority::{self, may_sign_lists};
 use super::{constraints, flaws};
-use crate::tls::bundle::Certificate;
-use crate::tls::verdict::certificate::{self, Known};
-use crate::tls::verdict::{Fault, now};
-use crate::tls::{Pin, RevocationList, TlsPolicy};
+use crate::bundle::Certificate;
+use crate::fault::Fault;
+use crate::time::now;
+use crate::x509::authority::{self, may_sign_lists};
+use crate::x509::certificate::{self, Known};
+use crate::{Pin, RevocationList, TlsPolicy};
 
 /// The checks that a policy requires.
 #[derive(Debug)]
