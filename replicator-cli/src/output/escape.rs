@@ -29,6 +29,17 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\\\""))
 }
 
+/// The name of an image, or its label, in double quotes, unless the image has no name.
+pub(crate) fn named(label: &str) -> String {
+    match label {
+        "" | NO_NAME => NO_NAME.to_owned(),
+        name => quoted(name),
+    }
+}
+
+/// The label of an image without a name.
+pub(crate) const NO_NAME: &str = "(no name)";
+
 fn with_escapes(
     text: &str,
     is_kept: impl Fn(char) -> bool,

@@ -87,7 +87,7 @@ mod tests {
             ("cannot read {}", "cannot read FILE"),
             ("cannot read {path:?} of {}", "cannot read \"PATH\" of STORE"),
             ("{prefix}the target did not receive {}", "the target did not receive IMAGES"),
-            ("; {images} images were not started", "COUNT images were not started"),
+            ("; {images} image{ending} not started", "COUNT image not started"),
             ("image{s} of {}, wrong", "image of STORE, wrong"),
             ("{owner}_domain", "OWNER_domain"),
             ("no TLS library of {}", "no TLS library of NAME"),
