@@ -4,7 +4,7 @@ use glance_core::image::Image;
 use replicator_engine::{CopyError, Done, Outcome, Proven, TransferMethod};
 
 use super::copied_bytes;
-use crate::output::{causes, human_size, quoted};
+use crate::output::{causes, human_size, named};
 use crate::report::proof;
 
 /// Writes the outcome of an image. `sent`: the number of bytes that this run sent, if known.
@@ -39,9 +39,6 @@ pub(super) fn write(outcome: &Outcome, sent: Option<u64>, prefix: &str) {
     for loss in &outcome.losses {
         out!("  lost: {loss}");
     }
-    for note in &outcome.journey.notes {
-        out!("  note: {note}");
-    }
 }
 
 fn word(result: &Result<Done, CopyError>) -> &'static str {
@@ -61,7 +58,7 @@ fn word(result: &Result<Done, CopyError>) -> &'static str {
 /// The image, and the replica where it has another id or another name.
 fn subject(outcome: &Outcome) -> String {
     let image = &outcome.image;
-    let subject = format!("{} {}", image.id, quoted(image.label()));
+    let subject = format!("{} {}", image.id, named(image.label()));
     match (&outcome.result, outcome.journey.replica.as_deref()) {
         (Ok(Done::Removed(_)), _) | (_, None) => subject,
         (_, Some(replica)) => format!("{subject}{}", difference(image, replica)),
@@ -69,7 +66,7 @@ fn subject(outcome: &Outcome) -> String {
 }
 
 fn difference(image: &Image, replica: &Image) -> String {
-    let name = quoted(replica.label());
+    let name = named(replica.label());
     match (replica.id != image.id, replica.attributes.name != image.attributes.name) {
         (true, true) => format!(" → {} {name}", replica.id),
         (true, false) => format!(" → {}", replica.id),
