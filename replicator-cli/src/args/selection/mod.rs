@@ -16,7 +16,7 @@ pub use look::{Column, Ls, Show, SortOrder};
 /// The images of a command. An image must meet one of the conditions of each kind that is given.
 #[derive(Debug, Args)]
 #[command(
-    next_help_heading = "Selection (an image must match each option; of a repeated option, one value)"
+    next_help_heading = "Selection (all options must match; a repeated option allows several values)"
 )]
 pub struct SelectionArgs {
     /// Select images by name or id; a name may be a GLOB
