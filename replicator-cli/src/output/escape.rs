@@ -80,6 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_is_quoted_unless_there_is_none() {
+        for (label, expected) in [("a", r#""a""#), ("", "(no name)"), ("(no name)", "(no name)")] {
+            assert_eq!(named(label), expected);
+        }
+    }
+
+    #[test]
     fn control_characters_are_escaped() {
         for (text, expected) in [
             ("a name, ä 名前 🖥️ \\n", "a name, ä 名前 🖥️ \\n"),

@@ -126,7 +126,7 @@ fn long_and_wide_names_do_not_break_a_line() {
     }
     // As many lines as fit.
     let few = run.shown(1, 80, 5);
-    assert_eq!((few.len(), few[2].as_str()), (4, "… and 1 more images"));
+    assert_eq!((few.len(), few[2].as_str()), (4, "… and 1 more image"));
 }
 
 #[test]

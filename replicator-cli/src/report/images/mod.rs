@@ -30,3 +30,22 @@ fn text(name: &str, value: &Value) -> String {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_image_without_a_name_has_none_in_words() {
+        for (field, value, expected) in [
+            ("name", Value::Null, "(no name)"),
+            ("name", json!(""), "(no name)"),
+            ("owner", Value::Null, "-"),
+            ("os_distro", json!(""), ""),
+        ] {
+            assert_eq!(text(field, &value), expected, "{field} {value}");
+        }
+    }
+}
