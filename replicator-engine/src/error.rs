@@ -35,7 +35,11 @@ pub enum RunError {
         unseen: bool,
     },
     /// No more images were started because too many had failed.
-    #[error("{failures} image{} failed and --max-errors is reached{}", plural(*.failures), undone(*.left, false))]
+    #[error(
+        "{failures} image{s} failed and --max-errors is reached{}",
+        undone(*.left, false),
+        s = plural(*.failures)
+    )]
     TooManyFailures {
         /// Number of images that failed.
         failures: u64,
@@ -69,9 +73,9 @@ impl RunError {
 pub enum NothingRemoved {
     /// The source holds no images.
     #[error(
-        "the source lists no images, so the tool did not remove the {found} extra image{} at the \
+        "the source lists no images, so the tool did not remove the {found} extra image{s} at the \
          target",
-        plural(*.found)
+        s = plural(*.found)
     )]
     EmptySource {
         /// Number of images that would have been removed.
@@ -79,9 +83,9 @@ pub enum NothingRemoved {
     },
     /// An image or a listing failed.
     #[error(
-        "some images failed, so the tool did not remove the {found} image{} that only the target \
+        "some images failed, so the tool did not remove the {found} image{s} that only the target \
          has",
-        plural(*.found)
+        s = plural(*.found)
     )]
     Failures {
         /// Number of images that would have been removed.
@@ -89,9 +93,9 @@ pub enum NothingRemoved {
     },
     /// There were more images to remove than allowed.
     #[error(
-        "--max-delete allows {most} removal{}, but {found} image{} would be removed; the tool removed \
+        "--max-delete allows {most}, but {found} image{s} would be removed; the tool removed \
          none",
-        plural(*.most), plural(*.found)
+        s = plural(*.found)
     )]
     TooMany {
         /// Number of images that would have been removed.
@@ -101,8 +105,8 @@ pub enum NothingRemoved {
     },
     /// The removals were not approved.
     #[error(
-        "the answer was no; the tool did not remove the {found} image{} that only the target has",
-        plural(*.found)
+        "the answer was no; the tool did not remove the {found} image{s} that only the target has",
+        s = plural(*.found)
     )]
     Declined {
         /// Number of images that would have been removed.
@@ -388,10 +392,10 @@ fn undone(images: u64, unseen: bool) -> String {
     match (images, unseen) {
         (0, false) => String::new(),
         (0, true) => ", and part of the listing was not read".to_owned(),
-        (images, false) => format!("; {images} image{} not started", plural(images)),
+        (images, false) => format!("; {images} image{s} not started", s = plural(images)),
         (images, true) => {
-            let ending = plural(images);
-            format!("; {images} image{ending} not started, and part of the listing was not read")
+            let s = plural(images);
+            format!("; {images} image{s} not started, and part of the listing was not read")
         }
     }
 }

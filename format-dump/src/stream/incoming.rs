@@ -301,8 +301,8 @@ impl Incoming {
         match &self.failed {
             (number, Some(first)) => Some(
                 error(format!(
-                    "the writer of the stream failed on {number} image{}, first on {first}",
-                    plural(*number)
+                    "the writer of the stream failed on {number} image{s}, first on {first}",
+                    s = plural(*number)
                 ))
                 .hint(again),
             ),

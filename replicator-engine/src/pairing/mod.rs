@@ -220,9 +220,9 @@ fn join_groups(images: Groups, mut replicas: Groups) -> Vec<Pair> {
             }
             (source, target) => {
                 let reason = format!(
-                    "not unique: {source} image{} at the source and {target} at the target have the same \
+                    "not unique: {source} image{s} at the source and {target} at the target have the same \
                      name or digest, {key:?}",
-                    plural(source)
+                    s = plural(source)
                 );
                 let images = images.into_iter();
                 pairs.extend(images.map(|image| Pair::Ambiguous(image, reason.clone())));

@@ -107,7 +107,7 @@ fn one_image(typed: &str, line: &[OsString], tree: &Command) -> Option<(String, 
             _ => "one source and one target",
         };
         let hint = match is_a_store(typed) {
-            true => format!("{} takes {stores}; run it once for each", command.get_name()),
+            true => format!("run {0} once for each store: {0} takes {stores}", command.get_name()),
             false => format!("to select one image, write --image {}", shell_word(typed)),
         };
         (what, hint)
@@ -226,8 +226,13 @@ mod tests {
             assert!(said.contains("hint: to select one image, write --image seed-ova"), "{said}");
         }
         let said = refused(&["compare", "a", "b", "src"]);
-        assert!(said.contains("hint: compare takes one source and one target;"), "{said}");
-        assert!(refused(&["ls", "a", "https://b"]).contains("hint: ls takes one store;"));
+        assert!(
+            said.contains(
+                "hint: run compare once for each store: compare takes one source and one target"
+            ),
+            "{said}"
+        );
+        assert!(refused(&["ls", "a", "https://b"]).contains("ls takes one store"));
         assert!(refused(&["dump", "a", "d", "deb*"]).contains("--image 'deb*'"));
         assert!(!refused(&["config", "schema", "seed-ova"]).contains("--image"));
         assert!(!refused(&["size", "a", "it's"]).contains("--image"));

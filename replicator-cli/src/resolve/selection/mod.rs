@@ -100,8 +100,8 @@ pub(crate) fn warn_of_none_among(all: u64, store: &str) {
     output::warning(&match all {
         0 => format!("{store} shows no images: check the project and region of the sign-in"),
         all => format!(
-            "{store} has {all} image{}, but none is selected: check the options with --dump-filters",
-            plural(all)
+            "{store} has {all} image{s}, but none is selected: check the options with --dump-filters",
+            s = plural(all)
         ),
     });
 }

@@ -90,17 +90,15 @@ pub(crate) fn sign_in_error(error: SignInError, cloud: &Cloud) -> CliError {
     else {
         return error;
     };
-    let Cloud { name, place, .. } = cloud;
-    let (name, word) = (escaped(name), shell_word(name));
-    let hint = format!(
-        "{before}as cacert of the cloud {name} in {place}{after}; `glance-replicator doctor {word}` \
-         shows the certificates"
-    );
+    let entry = format!("cacert of the cloud {} in {}", escaped(&cloud.name), cloud.place);
+    let word = shell_word(&cloud.name);
+    let shown = format!("`glance-replicator doctor {word}` shows the certificates");
+    let hint = format!("{before}{entry}{after}; {shown}");
     error.hint(hint)
 }
 
 /// How the hints of [`tls_policy::verdict`] name the setting of a cloud.
-const IN_CLOUDS: &str = "as cacert in clouds.yaml";
+const IN_CLOUDS: &str = "cacert in clouds.yaml";
 
 fn revocation_lists(path: &Path) -> Result<Vec<crl::RevocationList>, CliError> {
     input_file::check("--crl", path)?;
