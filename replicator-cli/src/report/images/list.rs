@@ -80,7 +80,7 @@ impl<'a> ImageList<'a> {
         table.add_rows(lines);
         table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         for (column, named) in table.column_iter_mut().zip(&columns) {
-            column.set_padding((0, GAP as u16));
+            column.set_padding((0, GAP));
             // An id on two lines cannot be copied.
             if UNBROKEN.contains(&named.name()) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
@@ -101,11 +101,11 @@ impl<'a> ImageList<'a> {
         lines: &mut [Vec<String>],
     ) {
         let Some(name) = columns.iter().position(|column| column.name() == "name") else { return };
-        let widths = widths(lines);
+        let (widths, gap) = (widths(lines), usize::from(GAP));
         let room = |shown: usize| {
             let others = widths[..shown].iter().enumerate().filter(|(place, _)| *place != name);
-            let others: usize = others.map(|(_, other)| other + GAP).sum();
-            width.saturating_sub(others + GAP)
+            let others: usize = others.map(|(_, other)| other + gap).sum();
+            width.saturating_sub(others + gap)
         };
         let least = widths[name].min(NARROWEST_NAME);
         let mut shown = columns.len();
@@ -196,7 +196,7 @@ fn order(one: &Value, other: &Value, descending: bool) -> Ordering {
 const UNBROKEN: &[&str] = &["id", "name", "status", "size", "virtual_size", "visibility"];
 
 /// The terminal columns between two columns of the list.
-const GAP: usize = 2;
+const GAP: u16 = 2;
 
 /// The terminal columns that a long name keeps, however narrow the terminal is.
 const NARROWEST_NAME: usize = 20;
