@@ -43,6 +43,6 @@ pub fn byte_count(text: &str) -> Result<u64, InvalidByteCount> {
 /// let text = |number: u64| format!("{number} image{}", plural(number));
 /// assert_eq!([text(0), text(1), text(2)], ["0 images", "1 image", "2 images"]);
 /// ```
-pub fn plural<N: PartialEq + From<u8>>(number: N) -> &'static str {
+pub fn plural<N: Copy + PartialEq + From<u8>>(number: N) -> &'static str {
     if number == N::from(1) { "" } else { "s" }
 }
