@@ -311,7 +311,7 @@ async fn a_stream_passes_from_one_glance_to_another(stack: &'static str) {
     assert!(writer.stderr.contains("4 copied and verified"), "{}", writer.stderr);
     assert!(reader.stdout.contains(&format!("completed: {}", images[2])), "{}", reader.stdout);
     assert!(reader.stdout.contains("1 copied and verified"), "{}", reader.stdout);
-    let [a, b] = [&pair.a.url, &pair.b.url].map(|url| url.as_str());
+    let [a, b] = [&pair.a.url, &pair.b.url].map(String::as_str);
     assert!(writer.stderr.contains(&format!("{a} → standard output\n")), "{}", writer.stderr);
     assert!(reader.stdout.contains(&format!("standard input → {b}\n")), "{}", reader.stdout);
     whole(&pair, &images).await;
