@@ -22,8 +22,8 @@ pub enum RunError {
     #[error(transparent)]
     Listing(#[from] StoreError),
     /// Pruning was requested, but nothing was removed.
-    #[error(transparent)]
-    NothingRemoved(#[from] NothingRemoved),
+    #[error("the tool removed no images: {0}")]
+    NothingRemoved(NothingRemoved),
     /// The run was told to stop before its end.
     #[error("{why}{}", undone(*.left, *.unseen))]
     Stopped {
@@ -67,24 +67,25 @@ impl RunError {
     }
 }
 
-/// Why nothing was removed.
+impl From<NothingRemoved> for RunError {
+    fn from(why: NothingRemoved) -> Self {
+        Self::NothingRemoved(why)
+    }
+}
+
+/// Why nothing was removed, or why a run would remove nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NothingRemoved {
     /// The source holds no images.
-    #[error(
-        "the source lists no images, so the tool did not remove the {found} extra image{s} at the \
-         target",
-        s = plural(*.found)
-    )]
+    #[error("the source lists no images, but {found} image{s} would be removed", s = plural(*.found))]
     EmptySource {
         /// Number of images that would have been removed.
         found: u64,
     },
     /// An image or a listing failed.
     #[error(
-        "some images failed, so the tool did not remove the {found} image{s} that only the target \
-         has",
+        "some images cannot be replicated, but {found} image{s} would be removed",
         s = plural(*.found)
     )]
     Failures {
@@ -93,8 +94,7 @@ pub enum NothingRemoved {
     },
     /// There were more images to remove than allowed.
     #[error(
-        "--max-delete allows {most}, but {found} image{s} would be removed; the tool removed \
-         none",
+        "--max-delete allows {most}, but {found} image{s} would be removed",
         s = plural(*.found)
     )]
     TooMany {
@@ -104,10 +104,7 @@ pub enum NothingRemoved {
         most: u64,
     },
     /// The removals were not approved.
-    #[error(
-        "the answer was no; the tool did not remove the {found} image{s} that only the target has",
-        s = plural(*.found)
-    )]
+    #[error("the answer was no")]
     Declined {
         /// Number of images that would have been removed.
         found: u64,
@@ -123,9 +120,7 @@ impl NothingRemoved {
                  an empty source never causes a removal"
             }
             Self::Failures { .. } => "fix the failures, then run the command again",
-            Self::TooMany { .. } => {
-                "review the images with `plan`; if all of them may be removed, raise --max-delete"
-            }
+            Self::TooMany { .. } => "review the images with `plan`, then raise --max-delete",
             Self::Declined { .. } => "to remove them, run the command again and answer y",
         }
     }

@@ -50,7 +50,7 @@ async fn images(target: usize, work: &Work, plan: &mut Comparison) -> Result<(),
     let replication = &work.replication;
     let ended = replication.plan(|entry| plan.entry(target, &entry)).await;
     progress::end();
-    ended?;
+    plan.warn_of_refusal(target, ended?);
     // A stream that was read to its end cannot be counted again.
     if plan.is_empty(target) && !work.source.is_stream() {
         warn_of_no_image(&*replication.source, &replication.policy.selection).await?;

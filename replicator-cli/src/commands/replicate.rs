@@ -396,7 +396,7 @@ pub(super) async fn plan(typed: Plan, context: Context<'_>) -> Result<Exit, CliE
     };
     let ended = work.replication.plan(observe).await;
     progress::end();
-    ended?;
+    report.warn_of_refusal(0, ended?);
     warn_if_empty(&report, &work.replication).await?;
     if let Some(saved) = saved {
         saved.finish()?;

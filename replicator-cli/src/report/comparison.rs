@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use glance_core::image::Image;
 use glance_core::units::plural;
 use replicator_engine::metadefs::Mode;
-use replicator_engine::{CopyError, Difference, Entry, State};
+use replicator_engine::{CopyError, Difference, Entry, NothingRemoved, State};
 use serde_json::{Value, json};
 
 use crate::error::request_ids;
@@ -101,6 +101,14 @@ impl Comparison {
     pub(crate) fn worse(&mut self, target: usize, exit: Exit) {
         let summary = &mut self.targets[target].1;
         summary.exit = summary.exit.worse(exit);
+    }
+
+    /// Warns that a run would carry out none of the planned removals at a target.
+    pub(crate) fn warn_of_refusal(&self, target: usize, refusal: Option<NothingRemoved>) {
+        if let Some(why) = refusal {
+            let (prefix, remedy) = (self.prefix(target), why.hint());
+            output::warning(&format!("{prefix}a run would remove no images: {why}; {remedy}"));
+        }
     }
 
     /// The report of the metadata definitions of a dry run. No image can be reported afterwards.

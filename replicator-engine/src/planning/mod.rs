@@ -10,7 +10,7 @@ use glance_core::store::StoreError;
 use glance_core::verified_body::Expected;
 
 use crate::comparison::{Difference, content_difference, is_provable};
-use crate::error::CopyError;
+use crate::error::{CopyError, NothingRemoved};
 use crate::events::Compared;
 use crate::pairing::ids;
 use crate::pairing::merge_join::Pair;
@@ -23,36 +23,48 @@ mod entry;
 mod extra;
 mod inspect;
 mod members;
+mod removals;
 
 pub(crate) use ahead::{examined_ahead, while_working};
 pub use entry::Entry;
 pub(crate) use entry::{Goal, Step};
 pub(crate) use members::{SourceMembers, adds_member};
+pub(crate) use removals::Seen;
 
 impl Replication {
     /// Compares both stores and passes one entry per image of either store to `observe`, ordered by
     /// id. Changes nothing.
     ///
+    /// Returns why a run would carry out none of the planned removals, if that is so.
+    ///
     /// # Errors
     /// When one of the stores can't be listed.
-    pub async fn plan(&self, mut observe: impl FnMut(Entry)) -> Result<(), StoreError> {
+    pub async fn plan(
+        &self,
+        mut observe: impl FnMut(Entry),
+    ) -> Result<Option<NothingRemoved>, StoreError> {
         let moved = self.reassigned().await?;
         let mut this = self.with_id_map(ids(&moved));
         this.policy.members = this.policy.members.of_plan();
         let this = &this;
         let pairs = this.pairs(&moved).await?;
         let examine = async |pair: Result<Pair, StoreError>| {
-            Ok::<_, StoreError>(this.examine(pair?, &SourceMembers::default()).await)
+            let pair = pair?;
+            let sides = Seen::of(&pair);
+            Ok::<_, StoreError>((sides, this.examine(pair, &SourceMembers::default()).await))
         };
         let (mut entries, examining) =
             examined_ahead(pairs, self.policy.examined_at_once(), examine);
         let work = async {
             let mut compared = Compared::by(&self.policy.events);
-            while let Some(entry) = entries.next().await {
-                observe(entry?);
+            let mut seen = Seen::default();
+            while let Some(examined) = entries.next().await {
+                let (sides, entry) = examined?;
+                seen.planned(&sides, &entry);
+                observe(entry);
                 compared.count();
             }
-            Ok(())
+            Ok(self.policy.prune.and_then(|prune| seen.refusal(prune)))
         };
         while_working(examining, work).await
     }

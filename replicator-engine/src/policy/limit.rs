@@ -12,11 +12,13 @@ pub enum ErrorLimit {
 }
 
 impl ErrorLimit {
-    /// The limit as a number, for `images` images in all.
+    /// The limit as a number, for `images` images in all. A percentage above 0 is at least one
+    /// image.
     pub(crate) fn of(self, images: u64) -> u64 {
         match self {
             Self::Images(most) => most,
-            Self::Percent(percent) => images.saturating_mul(percent.into()) / 100,
+            Self::Percent(0) => 0,
+            Self::Percent(percent) => (images.saturating_mul(percent.into()) / 100).max(1),
         }
     }
 }

@@ -7,14 +7,13 @@ use std::time::Duration;
 use glance_core::error::one_line;
 use glance_core::image::{Image, ImageId};
 
-use super::prune::Seen;
 use crate::cancel::{CancelMode, CancelReason, CancelToken};
 use crate::error::{CopyError, RunError};
 use crate::events::{Event, Events, Retry, Side, Spent, reason};
 use crate::outcome::{Done, Outcome};
 use crate::pairing::Moved;
 use crate::pairing::merge_join::Pair;
-use crate::planning::Entry;
+use crate::planning::{Entry, Seen};
 use crate::policy::ErrorLimit;
 use crate::running::listings::PairsOfId;
 use crate::running::target_id::TargetId;

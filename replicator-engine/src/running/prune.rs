@@ -8,36 +8,10 @@ use glance_core::store::{Activation, ImageStoreExt};
 
 use crate::error::{CopyError, NothingRemoved};
 use crate::outcome::{Done, Outcome};
-use crate::pairing::merge_join::Pair;
-use crate::planning::{Entry, Step};
+use crate::planning::{Entry, Seen, Step};
 use crate::policy::{Prune, Removal, Removals};
 use crate::provenance;
 use crate::replication::Replication;
-
-/// The counts that removals depend on.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) at_source: u64,
-    pub(crate) at_target: u64,
-    pub(crate) failures: u64,
-    /// Number of images that other runs have in work.
-    pub(crate) in_use: u64,
-    /// Ids and names of the images to remove.
-    pub(crate) extras: Vec<(ImageId, String)>,
-}
-
-impl Seen {
-    pub(crate) fn pair(&mut self, pair: &Pair) {
-        self.at_source += u64::from(pair.is_at_source());
-        self.at_target += u64::from(pair.is_at_target());
-    }
-
-    pub(crate) fn extra(&mut self, entry: &Entry) {
-        if matches!(entry.step, Step::Remove) {
-            self.extras.push((entry.image.id.clone(), entry.image.label().to_owned()));
-        }
-    }
-}
 
 impl Replication {
     /// Removes all extra images, or none.
@@ -48,14 +22,8 @@ impl Replication {
     ) -> Result<(), NothingRemoved> {
         let found = seen.extras.len() as u64;
         let Some(prune) = self.policy.prune.filter(|_| found > 0) else { return Ok(()) };
-        let most = prune.most.of(seen.at_target);
-        match seen {
-            Seen { at_source: 0, .. } => return Err(NothingRemoved::EmptySource { found }),
-            Seen { failures: 1.., .. } | Seen { in_use: 1.., .. } => {
-                return Err(NothingRemoved::Failures { found });
-            }
-            _ if found > most => return Err(NothingRemoved::TooMany { found, most }),
-            _ => {}
+        if let Some(why) = seen.refusal(prune) {
+            return Err(why);
         }
         match self.policy.stop.unless_broken_off(self.approved(seen, prune)).await {
             Some(true) => {}

@@ -188,3 +188,36 @@ fn each_target_has_its_own_plan() {
     assert!(run.stdout.contains(&format!("{b}: to do: 1 copy")), "{}", run.stdout);
     assert!(run.stderr.contains("error: 127.0.0.1:1: "), "{}", run.stderr);
 }
+
+#[test]
+fn removals_that_the_run_refuses_are_named_with_the_reason() {
+    let stage = Stage::new();
+    let (a, b) = (stage.path("a"), stage.path("b"));
+    replicator(&["sync", &a, &b, "--no-state"]).exits(0);
+    for kind in ["json", "img"] {
+        fs::remove_file(Path::new(&a).join(format!("{ID}.{kind}"))).unwrap();
+    }
+    let removal = ["--delete", "hide"];
+    for limit in ["0", "0%"] {
+        let limit = ["--max-delete", limit];
+        let why = "--max-delete allows 0, but 1 image would be removed";
+        for line in [&["sync", &a, &b, "-n"][..], &["plan", &a, &b]] {
+            let run = stage.unchanged(&[line, &removal, &limit].concat(), 1);
+            assert!(run.stdout.contains("to do: 1 remove"), "{}", run.stdout);
+            let warned = format!(
+                "warning: a run would remove no images: {why}; review the images with `plan`, then \
+                 raise --max-delete\n"
+            );
+            assert!(run.stderr.contains(&warned), "{}", run.stderr);
+        }
+        let line = [&["sync", &a, &b, "--no-state"], &removal[..], &limit].concat();
+        let run = replicator(&line).exits(8);
+        let error = format!("error: the tool removed no images: {why}\n");
+        assert!(run.stderr.contains(&error), "{}", run.stderr);
+    }
+    // By default, one image of two may be removed, although 10% of two is less than one.
+    let run = stage.unchanged(&[&["sync", &a, &b, "-n"], &removal[..]].concat(), 1);
+    assert_eq!(run.stderr, "");
+    let run = replicator(&[&["sync", &a, &b, "--no-state"], &removal[..]].concat()).exits(0);
+    assert!(run.stdout.contains("1 removed"), "{}", run.stdout);
+}

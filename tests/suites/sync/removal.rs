@@ -120,7 +120,8 @@ impl Case {
             .collect();
         let most = match self.prune.most {
             ErrorLimit::Images(most) => most,
-            ErrorLimit::Percent(percent) => target * u64::from(percent) / 100,
+            ErrorLimit::Percent(0) => 0,
+            ErrorLimit::Percent(percent) => (target * u64::from(percent) / 100).max(1),
         };
         if !at_source || found.len() as u64 > most { Vec::new() } else { found }
     }

@@ -95,9 +95,10 @@ pub struct Sync {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Removal")]
 pub struct Removing {
-    /// Remove replicas whose image the source deleted
+    /// Remove extra replicas, within --max-delete
     ///
-    /// Applies to images that an earlier sync copied from this source.
+    /// An extra replica is an image that an earlier sync copied from this source, and that the source
+    /// deleted since.
     #[arg(long, value_name = "HOW", default_value = "none")]
     pub delete: Delete,
     /// Remove at most this number of images in one run, or this percentage of the target's images;
