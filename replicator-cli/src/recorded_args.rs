@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::ffi::OsString;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory};
 use secrecy::SecretString;
 use tls_policy::files::inline;
@@ -19,7 +20,7 @@ pub(crate) fn typed(
     matches: &ArgMatches,
 ) -> RecordedArgs {
     let known = Known::of(&Args::command(), matches.subcommand_name());
-    let mut typed = RecordedArgs::default();
+    let mut typed = RecordedArgs { work: known.work(matches), ..RecordedArgs::default() };
     let mut line = line.into_iter().skip(1);
     let mut only_values = false;
     while let Some(argument) = line.next() {
@@ -73,6 +74,22 @@ impl Known {
         let arguments =
             root.get_arguments().chain(own.into_iter().flat_map(Command::get_arguments));
         Self { options: arguments.filter(|argument| !argument.is_positional()).cloned().collect() }
+    }
+
+    /// The command, and the given options that decide what it does between its two stores.
+    fn work(&self, matches: &ArgMatches) -> Vec<String> {
+        let Some((command, given)) = matches.subcommand() else { return Vec::new() };
+        let mut work = vec![command.to_owned()];
+        for option in self.options.iter().filter(|option| !is_secret(option)) {
+            let id = option.get_id().as_str();
+            let Ok(Some(values)) = given.try_get_raw(id) else { continue };
+            let is_typed = given.value_source(id) == Some(ValueSource::CommandLine);
+            if is_typed && !WITHOUT_EFFECT_ON_THE_WORK.contains(&id) {
+                let values = values.map(|value| without_secret(&value.to_string_lossy()));
+                work.extend(values.map(|value| format!("{}={value}", said(option))));
+            }
+        }
+        work
     }
 
     fn part(&self, text: &str) -> Part {
@@ -169,6 +186,42 @@ fn names_a_user(text: &str) -> bool {
     })
 }
 
+/// The ids of options that change only speed, limits, retries, reports and the connection.
+const WITHOUT_EFFECT_ON_THE_WORK: &[&str] = &[
+    "allow_loss",
+    "bwlimit",
+    "color",
+    "connect_timeout",
+    "debug",
+    "idle_timeout",
+    "low_level_retries",
+    "max_connections",
+    "max_delete",
+    "max_duration",
+    "max_errors",
+    "max_transfer",
+    "memory",
+    "metrics",
+    "no_progress",
+    "order_by",
+    "output",
+    "progress",
+    "quiet",
+    "report",
+    "retries",
+    "spool",
+    "spool_dir",
+    "spool_max",
+    "state_dir",
+    "streams",
+    "tls",
+    "tpslimit",
+    "transfers",
+    "verbose",
+    "wait",
+    "yes",
+];
+
 const NOT_SHOWN: &str = "(a value that may be a secret)";
 const NO_TEXT: &str = "an argument that is not UTF-8";
 const WITH_USER: &str = "an address with a user in it";
@@ -180,8 +233,42 @@ mod tests {
     fn of(line: &[&str]) -> (Vec<String>, Vec<String>) {
         let line = || std::iter::once("glance-replicator").chain(line.iter().copied());
         let matches = Args::command().try_get_matches_from(line()).unwrap();
-        let RecordedArgs { command, left_out } = typed(line().map(OsString::from), &matches);
-        (command, left_out)
+        let typed = typed(line().map(OsString::from), &matches);
+        (typed.command, typed.left_out)
+    }
+
+    fn work(line: &str) -> Vec<String> {
+        let line = || std::iter::once("glance-replicator").chain(line.split(' '));
+        let matches = Args::command().try_get_matches_from(line()).unwrap();
+        typed(line().map(OsString::from), &matches).work
+    }
+
+    #[test]
+    fn the_work_is_the_command_with_its_selection_and_mapping() {
+        let selected = ["livecopy", "--owner=caller", "--tag=x"];
+        assert_eq!(work("livecopy a b --tag x --owner caller"), selected);
+        let same =
+            "--owner=caller -v livecopy --bwlimit 1M https://a c --retries 0 --tag=x -t s3cret";
+        assert_eq!(work(same), selected);
+        for other in ["livecopy a b --tag x", "sync a b --tag x --owner caller"] {
+            assert_ne!(work(other), selected);
+        }
+        assert_ne!(
+            work("sync a b --property set=k=1 --property set=k=2"),
+            work("sync a b --property set=k=2 --property set=k=1")
+        );
+    }
+
+    #[test]
+    fn every_option_without_effect_on_the_work_exists() {
+        let tree = Args::command();
+        let all: Vec<&Command> = std::iter::once(&tree).chain(tree.get_subcommands()).collect();
+        for id in WITHOUT_EFFECT_ON_THE_WORK {
+            let has = |command: &&Command| {
+                command.get_arguments().any(|own| own.get_id().as_str() == *id)
+            };
+            assert!(all.iter().any(has), "{id}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::progress;
 use crate::report;
 use crate::report::{Combined, Subject};
 use crate::resolve::endpoint::{Access, Endpoint, Opened};
-use crate::resolve::journals;
+use crate::resolve::journals::{self, Reach};
 use crate::resolve::selection::warn_of_no_image;
 use crate::saved_plan;
 use crate::signals::SignalHandler;
@@ -275,7 +275,11 @@ impl TargetRun {
     ) {
         let index = self.index;
         reports.left(index, ended.as_ref().err().map_or(0, RunError::left));
-        let is_early = ended.as_ref().is_err_and(RunError::is_early);
+        let reach = match &ended {
+            Err(error) if error.is_early() => Reach::Partial,
+            Err(RunError::NothingRemoved(_)) => Reach::AllButRemovals,
+            _ => Reach::AllTried,
+        };
         let ended = match (ended, &self.metadefs) {
             (Ok(()), Some(metadefs)) => match self.claim_metadefs().await {
                 Ok(_claim) => metadefs.run(mapping, reports.metadefs(index), drop).await,
@@ -287,8 +291,8 @@ impl TargetRun {
         let concluded = self.conclude(reports.exit(index)).await;
         reports.ended(index, concluded);
         if let JournalMode::Run(file) = &self.journal {
-            let is_whole = !is_early && !reports.has_images_in_use(index);
-            let kept = journals::end(file, run, reports.exit(index), is_whole).await;
+            let reach = if reports.has_images_in_use(index) { Reach::Partial } else { reach };
+            let kept = journals::end(file, run, reports.exit(index), reach).await;
             reports.ended(index, kept);
         }
     }

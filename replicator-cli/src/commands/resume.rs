@@ -27,13 +27,22 @@ pub(super) async fn resume(
         journals.retain_mut(|journal| is_meant(journal, from, to, options));
     }
     let runs = unfinished(&journals);
-    report::unfinished(&journals, &runs);
+    report::under_way(&journals);
+    if typed.dry_run {
+        for run in &runs {
+            report::unfinished("unfinished", run, &journals);
+        }
+    }
+    report::all_unfinished(&journals, &runs);
     if typed.dry_run {
         return Ok(if runs.is_empty() { Exit::Success } else { Exit::Differences });
     }
+    if typed.dismiss {
+        return dismiss(&journals, &runs, options).await;
+    }
     let mut exit = Exit::Success;
     for run in runs {
-        report::resuming(&run.command);
+        report::unfinished("resuming", &run, &journals);
         let ended = again(&run, options, stopping).await;
         let ended = ended.unwrap_or_else(|error| output::failure(&error));
         exit = exit.worse(ended);
@@ -43,6 +52,17 @@ pub(super) async fn resume(
     }
     report::all_resumed();
     Ok(exit)
+}
+
+/// Takes these runs off the list of unfinished runs.
+async fn dismiss(journals: &[Kept], runs: &[Run], options: &Options) -> Result<Exit, CliError> {
+    for journal in journals.iter().filter(|journal| journal.holder.is_none()) {
+        journals::dismiss(journal, runs, options).await?;
+    }
+    for run in runs {
+        report::unfinished("dismissed", run, journals);
+    }
+    Ok(Exit::Success)
 }
 
 /// The unfinished runs in journals that no process holds, oldest first.
@@ -85,8 +105,11 @@ async fn again(run: &Run, options: &Options, stopping: &SignalHandler) -> Result
     give_secrets(&mut args.options.sign_in, &run.left_out, &options.sign_in)?;
     args.options.require_fips |= options.require_fips;
     args.options.yes |= options.yes;
-    args.options.typed =
-        RecordedArgs { command: run.command.clone(), left_out: run.left_out.clone() };
+    args.options.typed = RecordedArgs {
+        command: run.command.clone(),
+        left_out: run.left_out.clone(),
+        work: run.work.clone(),
+    };
     go_to(Path::new(&run.directory))?;
     let begun = output::begin(&args.command, &args.options);
     let ended = match begun {

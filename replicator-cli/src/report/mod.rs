@@ -45,7 +45,7 @@ pub(crate) use jobs::{EndedJob, JobResult, begun_job, job_schema, jobs, sound_jo
 pub(crate) use merged::{Merged, merged};
 pub(crate) use metadefs::Metadefs;
 pub use page::write_page;
-pub(crate) use recovery::{all_resumed, findings, resumed, resuming, unfinished};
+pub(crate) use recovery::{all_resumed, all_unfinished, findings, resumed, under_way, unfinished};
 pub(crate) use run::Reports;
 pub(crate) use selection::selection;
 pub(crate) use serving::{Callers, serving};

@@ -5,17 +5,21 @@ use glance_core::units::plural;
 use replicator_engine::{JournalEntry, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
+use crate::exit::Exit;
 use crate::output::{JsonWriter, Spooled, named, shell_line};
 use crate::resolve::journals::Kept;
 
-/// Writes the unfinished runs and the runs that are in progress.
-pub(crate) fn unfinished(journals: &[Kept], runs: &[Run]) {
+/// Writes the runs that are in progress.
+pub(crate) fn under_way(journals: &[Kept]) {
     for journal in journals {
-        under_way(journal);
+        let Some(holder) = &journal.holder else { continue };
+        let recorded = &journal.recorded;
+        out!("in progress: {holder} copies from {} to {}", recorded.source, recorded.target);
     }
-    for run in runs {
-        unfinished_text(run, journals);
-    }
+}
+
+/// Writes the document of the runs in progress and of the unfinished runs.
+pub(crate) fn all_unfinished(journals: &[Kept], runs: &[Run]) {
     if runs.is_empty() {
         out!("there are no unfinished runs");
     }
@@ -28,11 +32,6 @@ pub(crate) fn unfinished(journals: &[Kept], runs: &[Run]) {
         json.entry("unfinished", &unfinished_json(run, journals));
     }
     json.end_list("unfinished");
-}
-
-/// Reports that a command is run again.
-pub(crate) fn resuming(command: &[String]) {
-    out!("resuming: {}", shell_line(command));
 }
 
 /// Writes the document of a command that was run again.
@@ -66,12 +65,6 @@ pub(crate) fn findings(findings: &[Leftover], journal: bool) {
     json.end_list("leftovers");
 }
 
-fn under_way(journal: &Kept) {
-    let Some(holder) = &journal.holder else { return };
-    let recorded = &journal.recorded;
-    out!("in progress: {holder} copies from {} to {}", recorded.source, recorded.target);
-}
-
 fn held(journal: &Kept) -> Option<Value> {
     let holder = journal.holder.as_ref()?;
     let recorded = &journal.recorded;
@@ -82,8 +75,9 @@ fn held(journal: &Kept) -> Option<Value> {
     }))
 }
 
-fn unfinished_text(run: &Run, journals: &[Kept]) {
-    out!("unfinished: {}", shell_line(&run.command));
+/// Describes an unfinished run, after the word that says what becomes of it.
+pub(crate) fn unfinished(word: &str, run: &Run, journals: &[Kept]) {
+    out!("{word}: {}", shell_line(&run.command));
     let done = format!("{} image{} completed", run.done, plural(run.done));
     out!("  started {} in {}; {}; {done}", run.at, run.directory, how_it_ended(run));
     for (journal, left) in of_run(run, journals) {

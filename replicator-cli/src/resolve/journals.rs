@@ -253,12 +253,24 @@ pub(crate) fn journals(options: &args::StateArg) -> Result<Vec<Kept>, CliError> 
 
 /// The journal entry for the run of this command line.
 pub(crate) fn this_run(options: &Options) -> Run {
-    let RecordedArgs { command, left_out } = options.typed.clone();
+    let RecordedArgs { command, left_out, work } = options.typed.clone();
     let directory = std::env::current_dir().unwrap_or_default().display().to_string();
-    Run::begins(command, left_out, directory)
+    Run { work, ..Run::begins(command, left_out, directory) }
 }
 
-/// Records in the journal the exit of a run, and whether it processed all its images.
+/// How far a run came with its selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Some images were not tried.
+    Partial,
+    /// All images were tried. The exit tells whether running the same command again may help.
+    AllTried,
+    /// All images were processed, and only removals were refused.
+    AllButRemovals,
+}
+
+/// Records in the journal the exit of a run, and how far the run came. A run that ended with an error
+/// before it did anything needs no resumption.
 ///
 /// # Errors
 /// When an entry of the journal could not be written.
@@ -266,18 +278,49 @@ pub(crate) async fn end(
     file: &JournalFile,
     run: &Run,
     exit: Exit,
-    is_whole: bool,
+    reach: Reach,
 ) -> Result<(), CliError> {
     let failure = file.failure();
     let exit = match failure {
         Some(_) => exit.worse(Exit::LimitReached),
         None => exit,
     };
-    let ended = file.end(&run.run, exit as u8, is_whole && came_to_its_end(exit)).await;
+    let is_whole = match reach {
+        Reach::Partial => false,
+        Reach::AllTried => came_to_its_end(exit),
+        Reach::AllButRemovals => failure.is_none(),
+    };
+    let mut ended = file.end(&run.run, exit as u8, is_whole).await;
+    if !is_whole && is_error(exit) && !file.recorded().has_work_of(&run.run) {
+        ended = ended.and(file.dismiss(&run.run).await);
+    }
     match failure.or(ended.err()) {
         None => Ok(()),
         Some(error) => Err(error.into()),
     }
+}
+
+/// Whether a run with this exit failed, rather than being stopped or kept from its images.
+fn is_error(exit: Exit) -> bool {
+    matches!(exit, Exit::Connection | Exit::Authentication | Exit::LimitReached)
+}
+
+/// Dismisses these unfinished runs in a journal. A journal without them is not opened.
+///
+/// # Errors
+/// When the journal is in use or cannot be written.
+pub(crate) async fn dismiss(kept: &Kept, runs: &[Run], options: &Options) -> Result<(), CliError> {
+    let recorded = &kept.recorded;
+    let is_meant = |run: &&Run| runs.iter().any(|meant| meant.run == run.run);
+    if !recorded.unfinished().any(|run| is_meant(&run)) {
+        return Ok(());
+    }
+    let pair = Pair { source: &recorded.source, target: &recorded.target, options };
+    let file = pair.open(&[(JournalFile::first(&kept.path), PairClaim::Shared)]).await?;
+    for run in file.recorded().unfinished().filter(is_meant) {
+        file.dismiss(&run.run).await?;
+    }
+    Ok(())
 }
 
 /// Whether a run with this exit processed all its images. Otherwise, running the same command again

@@ -44,7 +44,11 @@ pub struct Run {
     pub left_out: Vec<String>,
     /// The working directory of the command.
     pub directory: String,
-    /// Number of images that the run completed.
+    /// The words that decide what the run does between its two stores. Runs with the same words
+    /// differ at most in speed, limits, retries and reports. Empty if unknown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub work: Vec<String>,
+    /// Number of images that the run completed, with those of the unfinished runs that it continues.
     #[serde(skip_serializing_if = "is_zero")]
     pub done: u64,
     /// How the run ended; `None` if it was killed.
@@ -62,6 +66,9 @@ pub struct Ended {
     pub exit: u8,
     /// Whether the run examined all images of its selection.
     pub whole: bool,
+    /// Whether a run that is not whole needs no resumption.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dismissed: bool,
 }
 
 /// A line of the file.
@@ -99,9 +106,14 @@ impl Run {
         }
     }
 
-    /// Whether the run was killed, or ended before it examined all images.
+    /// Whether the run was killed, or ended before it examined all images, and was not dismissed.
     pub fn is_unfinished(&self) -> bool {
-        self.ended.as_ref().is_none_or(|ended| !ended.whole)
+        self.ended.as_ref().is_none_or(|ended| !ended.whole && !ended.dismissed)
+    }
+
+    /// Whether both runs do the same work.
+    fn does_work_of(&self, other: &Self) -> bool {
+        !self.work.is_empty() && self.work == other.work && self.directory == other.directory
     }
 
     /// Whether both runs have the same command line and directory.
@@ -155,6 +167,12 @@ impl JournalContents {
         self.runs.iter().filter(|run| run.is_unfinished())
     }
 
+    /// Whether a run, or an earlier one that it continues, completed an image or left one unfinished.
+    pub fn has_work_of(&self, run: &str) -> bool {
+        self.run(run).is_some_and(|run| run.done > 0)
+            || self.leftovers.values().any(|left| left.run == run)
+    }
+
     /// Adds the contents of another journal of the same stores. The later line about an image
     /// counts.
     pub fn merge(&mut self, other: Self) {
@@ -176,26 +194,40 @@ impl JournalContents {
             Line::Journal { source, target, .. } => (self.source, self.target) = (source, target),
             Line::Run(run) => self.begin(run),
             Line::Image(left) => self.step(left),
-            Line::Ended { run, ended } => {
-                if let Some(run) = self.runs.iter_mut().find(|known| known.run == run) {
-                    run.ended = Some(ended);
-                }
-            }
+            Line::Ended { run, ended } => self.end(&run, ended),
             Line::Unknown => {}
         }
     }
 
-    /// Adds a run. It replaces earlier runs with the same command, and takes over their leftovers.
-    fn begin(&mut self, run: Run) {
-        let (same, others) = self.runs.drain(..).partition(|earlier| earlier.is_like(&run));
+    /// Adds a run. It replaces earlier runs with the same command, and continues the unfinished ones.
+    fn begin(&mut self, mut run: Run) {
+        let same = self.take_over(&run.run, |earlier| earlier.is_like(&run));
+        let unfinished = same.iter().filter(|earlier| earlier.is_unfinished());
+        run.done += unfinished.map(|earlier| earlier.done).sum::<u64>();
+        self.runs.push(run);
+    }
+
+    /// Records how a run ended. A whole run finishes all other runs that do the same work.
+    fn end(&mut self, name: &str, ended: Ended) {
+        let Some(run) = self.runs.iter_mut().find(|known| known.run == name) else { return };
+        run.ended = Some(ended);
+        let run = run.clone();
+        if run.ended.as_ref().is_some_and(|ended| ended.whole) {
+            self.take_over(name, |other| other.run != name && other.does_work_of(&run));
+        }
+    }
+
+    /// Removes these runs and returns them. Their leftovers become those of the run `heir`.
+    fn take_over(&mut self, heir: &str, is_meant: impl Fn(&Run) -> bool) -> Vec<Run> {
+        let (meant, others) = self.runs.drain(..).partition(is_meant);
         self.runs = others;
-        let same: Vec<Run> = same;
+        let meant: Vec<Run> = meant;
         for left in self.leftovers.values_mut() {
-            if same.iter().any(|earlier| earlier.run == left.run) {
-                left.run.clone_from(&run.run);
+            if meant.iter().any(|earlier| earlier.run == left.run) {
+                heir.clone_into(&mut left.run);
             }
         }
-        self.runs.push(run);
+        meant
     }
 
     fn step(&mut self, left: JournalEntry) {

@@ -205,7 +205,21 @@ impl JournalFile {
     /// # Errors
     /// When the journal can't be written.
     pub async fn end(&self, run: &str, exit: u8, whole: bool) -> Result<(), JournalError> {
-        let line = Line::Ended { run: run.to_owned(), ended: Ended { at: now(), exit, whole } };
+        self.ended(run, Ended { at: now(), exit, whole, dismissed: false }).await
+    }
+
+    /// Records that a run is not to be resumed. Its leftovers stay.
+    ///
+    /// # Errors
+    /// When the journal can't be written.
+    pub async fn dismiss(&self, run: &str) -> Result<(), JournalError> {
+        let known = self.0.state().recorded.run(run).cloned().unwrap_or_default();
+        let ended = known.ended.unwrap_or_else(|| Ended { at: now(), ..Ended::default() });
+        self.ended(run, Ended { dismissed: true, ..ended }).await
+    }
+
+    async fn ended(&self, run: &str, ended: Ended) -> Result<(), JournalError> {
+        let line = Line::Ended { run: run.to_owned(), ended };
         self.blocking(move |writer| {
             let mut state = writer.state();
             state.recorded.take(line.clone());

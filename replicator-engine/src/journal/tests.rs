@@ -171,13 +171,14 @@ async fn the_file_does_not_grow_from_run_to_run() {
         let file = open(&path);
         let journal = file.begin(run.clone()).await.unwrap();
         let recorded = read(&path);
-        assert_eq!(recorded.runs, std::slice::from_ref(&run));
+        assert_eq!((recorded.runs.len(), &recorded.runs[0].run), (1, &run.run));
         assert!(recorded.leftovers.values().all(|left| left.run == run.run));
         journal.announce(Phase::Uploading, &image(1), &record(1)).await.unwrap();
         file.end(&run.run, 3, true).await.unwrap();
         lengths.push(fs::metadata(&path).unwrap().len());
     }
-    assert_eq!(lengths.first(), lengths.last());
+    // Only the first one has the number of images that the killed run completed.
+    assert_eq!(lengths.get(1), lengths.last());
     // The run is kept because of its leftovers.
     assert_eq!(left(&read(&path)), ["01 uploading", "02 uploading"]);
     assert_eq!((read(&path).runs.len(), read(&path).unfinished().count()), (1, 0));
@@ -210,6 +211,64 @@ async fn an_aborted_run_is_unfinished() {
     let recorded = read(&path);
     let ended = recorded.unfinished().next().unwrap().ended.clone().unwrap();
     assert_eq!((ended.exit, ended.whole), (143, false));
+}
+
+#[tokio::test]
+async fn a_whole_run_finishes_the_runs_that_do_the_same_work() {
+    let (_directory, path) = place();
+    let with = |words: &[&str], work: &str| Run { work: vec![work.to_owned()], ..run(words) };
+    let file = open(&path);
+    let slow = with(&["dump", "a", "b", "--bwlimit", "1M"], "dump");
+    let other = with(&["dump", "a", "b", "--tag", "x"], "dump --tag=x");
+    // A journal of an earlier release does not say what its runs do.
+    let (old, unknown) = (run(&["load", "a", "b"]), run(&["load", "a", "b", "-v"]));
+    for earlier in [&slow, &other, &old] {
+        let journal = file.begin(earlier.clone()).await.unwrap();
+        journal.announce(Phase::Uploading, &image(1), &record(1)).await.unwrap();
+    }
+    let fast = with(&["dump", "a", "b"], "dump");
+    for (run, whole, unfinished) in [
+        (&fast, false, vec![&slow.run, &other.run, &old.run, &fast.run]),
+        (&fast, true, vec![&other.run, &old.run]),
+        (&unknown, true, vec![&other.run, &old.run]),
+    ] {
+        file.begin(run.clone()).await.unwrap();
+        file.end(&run.run, 8, whole).await.unwrap();
+        let recorded = read(&path);
+        let found: Vec<&String> = recorded.unfinished().map(|run| &run.run).collect();
+        assert_eq!(found, unfinished);
+    }
+}
+
+#[tokio::test]
+async fn a_dismissed_run_is_not_unfinished_and_its_leftovers_stay() {
+    let (_directory, path) = place();
+    let (first, second) = (run(&["livecopy", "a", "b"]), run(&["sync", "a", "b"]));
+    let file = open(&path);
+    let journal = file.begin(first.clone()).await.unwrap();
+    journal.announce(Phase::Uploading, &image(1), &record(1)).await.unwrap();
+    file.begin(second.clone()).await.unwrap();
+    assert!(file.recorded().has_work_of(&first.run) && !file.recorded().has_work_of(&second.run));
+    for run in [&first, &second] {
+        file.dismiss(&run.run).await.unwrap();
+    }
+    let recorded = read(&path);
+    assert_eq!(recorded.unfinished().count(), 0);
+    assert_eq!(left(&recorded), ["01 uploading"]);
+    assert!(recorded.run(&first.run).is_some() && recorded.run(&second.run).is_none());
+}
+
+#[tokio::test]
+async fn a_run_has_the_work_of_the_runs_that_it_continues() {
+    let (_directory, path) = place();
+    let file = open(&path);
+    let (first, again) = (run(&["livecopy", "a", "b"]), run(&["livecopy", "a", "b"]));
+    let journal = file.begin(first).await.unwrap();
+    journal.note(Phase::Done, &image(1), &record(1)).await;
+    file.begin(again.clone()).await.unwrap();
+    let recorded = file.recorded();
+    assert_eq!((recorded.runs.len(), recorded.runs[0].done), (1, 1));
+    assert!(recorded.has_work_of(&again.run));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod command;
 mod ends;
+mod resume;
 mod retries;
 mod targets;
 

@@ -15,6 +15,11 @@ pub struct Resume {
     /// List the unfinished runs without resuming any
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Take the runs off the list of unfinished runs, without resuming any
+    ///
+    /// Changes nothing at the target. `repair` still finds the images that the runs left there.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub dismiss: bool,
 }
 
 /// Options of `repair`.
@@ -35,4 +40,6 @@ pub struct RecordedArgs {
     pub(crate) command: Vec<String>,
     /// The options that were given but are not recorded, because their values are secrets.
     pub(crate) left_out: Vec<String>,
+    /// What decides the work between the two stores, in a fixed order.
+    pub(crate) work: Vec<String>,
 }
