@@ -135,10 +135,18 @@ async fn nothing(
         }
         (false, _) => {
             let reason = format!("the image has no data (status {})", image.status);
-            Err(glance.client.error(StoreErrorKind::Conflict, operation, reason))
+            let error = |kind| glance.client.error(kind, operation, reason);
+            Err(match image.status.has_data() {
+                true => error(StoreErrorKind::NotFound).hint(DATA_LOST),
+                false => error(StoreErrorKind::Conflict),
+            })
         }
     }
 }
+
+/// The hint for data that should be there.
+const DATA_LOST: &str = "ask the administrator of this Glance to restore the data, or leave the image \
+    out with --exclude";
 
 fn range_header(range: ByteRange) -> String {
     let ByteRange { offset, length } = range;

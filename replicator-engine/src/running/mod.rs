@@ -272,6 +272,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
                     }
                 }
             }
+            self.progress().retries_made = pass + 1;
             let (dependents, others) =
                 failed.into_iter().partition(|queued| queued.image.refers_to_others());
             self.process_all_again(others).await;

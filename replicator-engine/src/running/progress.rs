@@ -27,6 +27,8 @@ pub(crate) struct RunProgress<F> {
     targets: Vec<TargetProgress>,
     /// Number of bytes of the images whose copy was started.
     begun: u64,
+    /// How often failed images were retried so far.
+    pub(crate) retries_made: usize,
     /// Images that wait because the policy sets an order.
     pub(crate) ordered: Vec<QueuedImage>,
     /// Images that refer to others, which have to be copied first.
@@ -119,6 +121,7 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
             events,
             targets: (0..targets).map(|_| TargetProgress::default()).collect(),
             begun: 0,
+            retries_made: 0,
             ordered: Vec::new(),
             dependents: Vec::new(),
         }
@@ -241,9 +244,9 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
             None => (outcome, spent),
         };
         match &outcome.result {
-            Err(error) if self.limits.allow_retry_of(error) => {
+            Err(error) if self.limits.allow_retry_of(error, self.retries_made) => {
                 if !is_again {
-                    self.announce_retry(target, &outcome.image.id, error, attempts);
+                    self.announce_retry(target, &outcome.image.id, error);
                 }
                 let failed = Failed { outcome, replica, spent, attempts };
                 self.at(target).failed.insert(failed.outcome.image.id.clone(), failed);
@@ -252,16 +255,22 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         }
     }
 
-    /// Tells that an image will be retried after this number of attempts.
-    fn announce_retry(&self, target: TargetId, id: &ImageId, error: &CopyError, attempts: usize) {
-        match error {
+    /// Tells that an image will be retried.
+    fn announce_retry(&self, target: TargetId, id: &ImageId, error: &CopyError) {
+        let (failures, retries) = (self.retries_made, self.limits.retries);
+        let failed = match error {
             // Errors of a store name the image.
-            CopyError::Source(error) | CopyError::Target(error) => {
-                tracing::warn!("{}; the image will be retried", one_line(error));
-            }
-            _ => tracing::warn!("image {id}: {}; the image will be retried", error.chain()),
+            CopyError::Source(error) | CopyError::Target(error) => one_line(error),
+            _ => format!("image {id}: {}", error.chain()),
+        };
+        if let CopyError::InUse(_) = error {
+            // This was no attempt, and waiting for the other run is no retry.
+            tracing::warn!("{failed}; the image will be retried");
+        } else {
+            let (attempt, of) = (failures.saturating_add(1), retries.saturating_add(1));
+            tracing::warn!("{failed}; attempt {attempt} of {of} failed, the image will be retried");
         }
-        let retry = Retry::after(attempts - 1, self.limits.retries, None, reason(error));
+        let retry = Retry::after(failures, retries, None, reason(error));
         self.events.retrying(Some(id), Some(target.index()), Side::of(error), &retry);
     }
 
@@ -381,10 +390,12 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
 }
 
 impl Limits {
-    /// Whether an image with this error may be tried again at the end of the run.
-    fn allow_retry_of(&self, error: &CopyError) -> bool {
-        let waits = !self.wait.is_zero() && matches!(error, CopyError::InUse(_));
-        waits || self.retries > 0 && error.is_retryable()
+    /// Whether an image with this error may be tried again at the end of the run, after this number
+    /// of retries.
+    fn allow_retry_of(&self, error: &CopyError, retries_made: usize) -> bool {
+        let is_waiting = retries_made == 0 && !self.wait.is_zero();
+        let waits = is_waiting && matches!(error, CopyError::InUse(_));
+        waits || retries_made < self.retries && error.is_retryable()
     }
 }
 

@@ -298,3 +298,31 @@ async fn a_damaged_record_of_a_dump_fails_its_image_alone() {
         target.holds(number, 100).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_attempt_is_counted_and_the_last_one_promises_no_more() {
+    let (source, from) = served("source").await;
+    let (_target, to) = served("target").await;
+    source.image(1, 100).await;
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state").to_str().unwrap().to_owned();
+    let line = ["livecopy", &from, &to, "--retries", "2", "--low-level-retries", "0"];
+    source.faulty.inject(Method::GET, is_file, usize::MAX, Fault::Status(503));
+    let failed = run(&line, &state).await.exits(3);
+    let said = |run: &Run| -> Vec<String> {
+        let lines = run.stderr.lines().filter(|line| line.contains("WARN"));
+        let ends = lines.filter_map(|line| Some(line.rsplit_once("; attempt ")?.1.to_owned()));
+        ends.collect()
+    };
+    let retried = [1, 2].map(|number| format!("{number} of 3 failed, the image will be retried"));
+    assert_eq!(said(&failed), retried, "{}", failed.stderr);
+    assert!(!failed.stderr.contains("attempt 3"), "{}", failed.stderr);
+    source.faulty.mend();
+    // The source has lost the data.
+    source.faulty.inject(Method::GET, is_file, usize::MAX, Fault::Status(204));
+    let failed = run(&line, &state).await.exits(3);
+    assert_eq!(said(&failed), Vec::<String>::new());
+    for words in ["the image has no data (status active)", "hint: ask the administrator"] {
+        assert!(failed.stderr.contains(words), "no {words:?} in {}", failed.stderr);
+    }
+}
