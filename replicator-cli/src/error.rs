@@ -116,6 +116,17 @@ impl From<StoreError> for CliError {
     }
 }
 
+impl CliError {
+    /// The error of a run whose target is a directory.
+    pub(crate) fn of_run_to_directory(error: RunError) -> Self {
+        let mut failure = Self::from(error);
+        if failure.hint.as_deref() == Some(CONTINUE) {
+            failure.hint = Some(CONTINUE_IN_DIRECTORY.to_owned());
+        }
+        failure
+    }
+}
+
 impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         let what = error.to_string();
@@ -199,5 +210,9 @@ impl Error for CliError {
 }
 
 /// The hint after a run that was stopped. Glance has no request that continues an upload.
-const CONTINUE: &str = "run the command again to continue: it skips the images in place, and sends an \
-    upload that was broken off to a Glance again from its beginning";
+const CONTINUE: &str = "run the command again to continue: it skips the images in place, and begins an \
+    upload that was broken off from the beginning";
+
+/// The hint if the target is a directory.
+const CONTINUE_IN_DIRECTORY: &str = "run the command again to continue: it skips the images in place, \
+    and continues an image where it stopped";

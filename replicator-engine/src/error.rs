@@ -161,7 +161,7 @@ pub enum CopyError {
     )]
     ContentDiffers(Difference),
     /// The source's data was incomplete or wrong. The target's record has no data.
-    #[error("the data from {source_store} is incomplete or wrong; the upload was aborted")]
+    #[error("the data from {source_store} is incomplete or wrong; the copy was aborted")]
     Data {
         /// The store that the data came from.
         source_store: String,
@@ -169,8 +169,8 @@ pub enum CopyError {
         #[source]
         fault: DataFault,
     },
-    /// The run was told to stop, and the upload was aborted.
-    #[error("the upload was aborted because the run was stopped")]
+    /// The run was told to stop, and the copy was broken off.
+    #[error("the run was stopped before the image was complete")]
     BrokenOff,
     /// The next step at the target could not be written to the journal, so it was not carried out.
     #[error("not started: the journal cannot be written")]

@@ -285,7 +285,10 @@ impl TargetRun {
                 Ok(_claim) => metadefs.run(mapping, reports.metadefs(index), drop).await,
                 Err(error) => Err(error),
             },
-            (ended, _) => ended.map_err(Into::into),
+            (ended, _) => ended.map_err(|error| match self.opened.in_directory {
+                Some(_) => CliError::of_run_to_directory(error),
+                None => error.into(),
+            }),
         };
         reports.ended(index, ended);
         let concluded = self.conclude(reports.exit(index)).await;

@@ -272,8 +272,8 @@ pub(crate) fn warning(text: &str) {
 /// Reports that a run is stopping.
 pub(crate) fn stopping(why: CancelReason) {
     err!(
-        "{why}: stopping uploads in progress and completing stored images; another signal ends the \
-         process immediately"
+        "{why}: breaking off the copies in progress and completing stored images; another signal \
+         ends the process immediately"
     );
 }
 

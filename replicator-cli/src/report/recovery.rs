@@ -2,11 +2,12 @@
 
 use glance_core::image::Status;
 use glance_core::units::plural;
-use replicator_engine::{JournalEntry, KnownBy, Leftover, Run};
+use replicator_engine::{JournalEntry, KnownBy, Leftover, Phase, Run};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::output::{JsonWriter, Spooled, named, shell_line};
+use crate::resolve::directories::DirectoryPlace;
 use crate::resolve::journals::Kept;
 
 /// Writes the runs that are in progress.
@@ -83,7 +84,11 @@ pub(crate) fn unfinished(word: &str, run: &Run, journals: &[Kept]) {
     for (journal, left) in of_run(run, journals) {
         let name = named(left.name.as_deref().unwrap_or_default());
         let target = &journal.recorded.target;
-        out!("  {}: {} {name}, at {target}", left.phase.as_str(), left.image);
+        let phase = match left.phase {
+            Phase::Uploading if DirectoryPlace::by_scheme(target).is_some() => "writing",
+            phase => phase.as_str(),
+        };
+        out!("  {phase}: {} {name}, at {target}", left.image);
         if let Some(why) = &left.why {
             out!("    {why}");
         }

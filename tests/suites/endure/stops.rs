@@ -93,7 +93,7 @@ impl Round {
         // A signal before the run has begun ends the process immediately, and leaves no run to
         // resume.
         let has_begun =
-            self.by == By::Time || first.stderr.contains("stopping uploads in progress");
+            self.by == By::Time || first.stderr.contains("breaking off the copies in progress");
         let listed = run(ground, &["resume", "-n"]);
         if listed.code != Some(i32::from(has_begun)) {
             found.push(format!("begun: {has_begun}, but the journal says: {}", listed.stdout));
