@@ -29,7 +29,9 @@ impl NamedFile {
     /// Creates the file for `path`, and the directory of `path` if it does not exist.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         if let Some(path) = resolved(path)? {
-            let (directory, name) = Dir::made_for(&path)?;
+            // Another program may collect the file, so the umask decides who can open the directory.
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+            let (directory, name) = Dir::of_file(&path)?;
             let file = directory.new_file(&name)?;
             return Ok(Self(Place::New { file, name }));
         }

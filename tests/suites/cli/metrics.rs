@@ -173,3 +173,20 @@ fn a_metrics_file_that_cannot_be_written_is_an_error() {
     replicator(&["load", &old, &new, "--metrics", &file, "--dump-filters"]).exits(0);
     assert!(!Path::new(&file).exists());
 }
+
+#[test]
+fn a_directory_for_the_file_has_the_usual_permissions() {
+    let stage = Stage::new();
+    stage.image(ID, b"abc");
+    let (file, report) = (stage.path("made/below/m.prom"), stage.path("made/r.json"));
+    let line = ["load", &stage.path("old"), &stage.path("new"), "--metrics", &file];
+    replicator(&[&line[..], &["--report", &report]].concat()).exits(0);
+    // As any program makes a directory.
+    fs::create_dir(stage.path("usual")).unwrap();
+    let mode = |name: &str| fs::metadata(stage.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_ne!(mode("usual"), 0o700, "the umask of this test hides the difference");
+    for made in ["made", "made/below"] {
+        assert_eq!(mode(made), mode("usual"), "{made}");
+    }
+    assert_eq!((mode("new"), mode("made/r.json")), (0o700, 0o600));
+}
