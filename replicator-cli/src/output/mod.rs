@@ -280,7 +280,7 @@ pub(crate) fn stopping(why: CancelReason) {
 /// Reports that a signal ended the run, and how much of it was `done`, if known.
 pub(crate) fn stopped(exit: Exit, done: Option<&str>) {
     let done = done.map(|done| format!(" ({done} done)")).unwrap_or_default();
-    err!("stopped by signal {}{done}; run the command again to continue", exit as u8 - 128);
+    err!("{}{done}; run the command again to continue", exit.meaning());
 }
 
 pub(crate) fn causes(error: &dyn Error, indent: &str) {

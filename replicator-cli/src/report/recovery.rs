@@ -129,11 +129,9 @@ fn of_run<'a>(
 fn how_it_ended(run: &Run) -> String {
     match &run.ended {
         None => "the process was killed, or its machine failed".to_owned(),
-        Some(ended) => match ended.exit {
-            signal @ (129 | 130 | 143) => {
-                format!("signal {} stopped the run at {}", signal - 128, ended.at)
-            }
-            exit => format!("the run ended at {} with exit code {exit}", ended.at),
+        Some(ended) => match Exit::of_code(ended.exit.into()) {
+            exit if exit.is_by_signal() => format!("{} at {}", exit.meaning(), ended.at),
+            _ => format!("the run ended at {} with exit code {}", ended.at, ended.exit),
         },
     }
 }

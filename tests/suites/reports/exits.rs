@@ -15,7 +15,7 @@ use safe_files::file_lock::Holder;
 
 use super::schema::check_document;
 use super::{Place, Site, dump, id, json, run};
-use crate::support::common::{Run, start_heard, start_into};
+use crate::support::common::{Run, replicator_with, start_heard, start_into};
 use crate::support::fault::Fault;
 
 /// Runs the tool until its output satisfies `is_ready`, and then sends it a signal.
@@ -143,7 +143,17 @@ async fn codes_129_130_and_143_are_of_signals_and_the_report_is_complete() {
         let is_reading =
             move |_: &str| faulty.requests().iter().any(|(_, path)| path.ends_with("/file"));
         let stopped = tokio::task::spawn_blocking(move || stopped_after(&line, signal, is_reading));
-        stopped.await.unwrap().exits(code);
+        let run = stopped.await.unwrap().exits(code);
+        for words in [
+            format!("{meaning}: breaking off the copies in progress"),
+            "the run was stopped before the image was complete".to_owned(),
+            "begins an upload that was broken off from the beginning".to_owned(),
+        ] {
+            assert!((run.stdout.clone() + &run.stderr).contains(&words), "no {words:?} in {run:?}");
+        }
+        let listed = ["resume", "-n", "--state-dir", &place.path("state")];
+        let listed = replicator_with(&listed, &[]).exits(1);
+        assert!(listed.stdout.contains(&format!("; {meaning} at 2")), "{}", listed.stdout);
         let report = json(&fs::read_to_string(report).unwrap());
         check_document(&report);
         assert_eq!(
@@ -151,6 +161,35 @@ async fn codes_129_130_and_143_are_of_signals_and_the_report_is_complete() {
             (&code.into(), &meaning.into())
         );
         assert!(report["images"].as_array().unwrap().iter().all(|it| it["result"] == "broken_off"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_dump_speaks_of_a_directory_and_continues_where_it_stopped() {
+    let place = Place::new();
+    let a = Site::with([1, 2]).await;
+    let state = place.path("state");
+    for (scheme, continues) in [("dir:", true), ("oci:", true)] {
+        a.fault(Method::GET, usize::MAX, Fault::StallDownload { after: 10 });
+        let to = format!("{scheme}{}", place.path(&scheme[..3]));
+        let line = ["dump", &a.url, &to, "-t", "none", "--state-dir", &state];
+        let line: Vec<String> = line.iter().map(ToString::to_string).collect();
+        let journals = Path::new(&state).join("journal");
+        let is_writing = move |_: &str| {
+            let files = fs::read_dir(&journals).into_iter().flatten();
+            let texts = files.map(|file| fs::read_to_string(file.unwrap().path()));
+            texts.flatten().any(|text| text.contains("\"uploading\""))
+        };
+        let stopped = move || stopped_after(&line, "-INT", is_writing);
+        let run = tokio::task::spawn_blocking(stopped).await.unwrap().exits(130);
+        let said = run.stdout + &run.stderr;
+        assert!(!said.contains("upload"), "{said}");
+        assert_eq!(said.contains("continues an image where it stopped"), continues, "{said}");
+        let listed = replicator_with(&["resume", "-n", "--state-dir", &state], &[]).exits(1);
+        assert!(listed.stdout.contains("  writing: "), "{}", listed.stdout);
+        assert!(!listed.stdout.contains("upload"), "{}", listed.stdout);
+        a.faulty.mend();
+        replicator_with(&["resume", "-t", "none", "--state-dir", &state], &[]).exits(0);
     }
 }
 
