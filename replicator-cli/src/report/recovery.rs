@@ -138,14 +138,19 @@ fn how_it_ended(run: &Run) -> String {
 
 fn finding_text(finding: &Leftover) {
     let name = named(finding.name.as_deref().unwrap_or_default());
-    let status = finding.status.map(|status| format!("{status}, ")).unwrap_or_default();
-    let whose = match finding.known_by {
-        KnownBy::Journal => ", known from the journal",
-        KnownBy::Stamp => ", known from its provenance property",
-        KnownBy::Nothing => "",
+    let status = finding.status.map(|status| format!("status {status}"));
+    let known_by = match finding.known_by {
+        KnownBy::Journal => Some("known from the journal".to_owned()),
+        KnownBy::Stamp => Some("known from its provenance property".to_owned()),
+        KnownBy::Nothing => None,
+    };
+    let facts: Vec<String> = status.into_iter().chain(known_by).collect();
+    let facts = match facts.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", facts.join(", ")),
     };
     let standing = &finding.standing;
-    out!("{}: {} {name}: {status}{standing}{whose}", standing.as_str(), finding.image);
+    out!("{}: {} {name}: {standing}{facts}", standing.as_str(), finding.image);
     if finding.target != finding.image {
         out!("  id at the target: {}", finding.target);
     }

@@ -120,7 +120,7 @@ impl LeftoverState {
 impl fmt::Display for LeftoverState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mendable => f.write_str("a run completes the record from the source"),
+            Self::Mendable => f.write_str("`repair` can complete the record"),
             Self::Gone => f.write_str("the record does not exist: it was not made, or was deleted"),
             Self::Foreign => f.write_str("the id belongs to a record that this tool did not make"),
             Self::Saving => f.write_str("the target waits for data, but the upload has ended"),

@@ -54,7 +54,8 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
     assert_eq!(said["unfinished"][0]["images"][0]["id"], id(2).as_str());
     assert_eq!(said["unfinished"][0]["images"][0]["phase"], "uploading");
     let run = pair.between(&["repair", "-n"]).await.exits(1);
-    has(&run, &[&format!("mendable: {} \"image 2\": queued, ", id(2)), "known from the journal"]);
+    let told = "`repair` can complete the record (status queued, known from the journal)\n";
+    has(&run, &[&format!("mendable: {} \"image 2\": {told}", id(2))]);
     assert_eq!(writes(&pair.b), before);
 
     // Only the run between this source and this target is resumed.
