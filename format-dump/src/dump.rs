@@ -74,7 +74,7 @@ impl DumpStore {
         match Manifest::read(&dir, OPEN)? {
             Some(_) => Ok(Self(Dump::Current(Directory::new(dir)))),
             None if v1::is_old_dump(&dir, OPEN)? => Ok(Self(Dump::Old(OldDump::new(dir)))),
-            None => Err(refuse("the directory holds no dump")),
+            None => Err(refuse("the directory holds no dump: manifest.json is missing")),
         }
     }
 
@@ -227,7 +227,7 @@ fn writable(path: &Path) -> Result<Dir, StoreError> {
             Err(refuse("the directory holds a dump of the old tool").hint(v1::HINT))
         }
         None if !is_unused(&dir).map_err(failed)? => {
-            Err(refuse("the directory is not empty and holds no dump")
+            Err(refuse("the directory is not empty and holds no dump: manifest.json is missing")
                 .hint("name an empty or a new directory"))
         }
         _ => Ok(dir),

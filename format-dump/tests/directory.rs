@@ -154,7 +154,8 @@ async fn a_directory_without_a_dump_is_refused() {
     fs::write(dir.path().join("letter.txt"), "dear").unwrap();
     let error = DumpStore::create(dir.path()).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Invalid);
-    assert_eq!(error.reason, "the directory is not empty and holds no dump");
+    let reason = "the directory is not empty and holds no dump: manifest.json is missing";
+    assert_eq!(error.reason, reason);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     DumpStore::open(dir.path()).unwrap_err();
     DumpStore::open(dir.path().join("missing")).unwrap_err();

@@ -605,3 +605,22 @@ fn a_password_in_an_address_is_refused_and_not_said() {
         assert!(run.stderr.contains("hint: "), "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_dump_without_its_manifest_is_refused_with_the_name_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+    fs::create_dir(&old).unwrap();
+    write_old_image(&old, ID, 3, b"abc");
+    let (old, path) = (old.to_str().unwrap(), new.to_str().unwrap());
+    replicator(&["load", old, path]).exits(0);
+    fs::remove_file(new.join("manifest.json")).unwrap();
+    for line in [&["ls", path][..], &["load", old, path]] {
+        let run = replicator(line).exits(2);
+        assert!(
+            run.stderr.contains("holds no dump: manifest.json is missing"),
+            "{line:?}: {}",
+            run.stderr
+        );
+    }
+}
