@@ -1,6 +1,7 @@
 //! The commands: each one opens its stores, runs `replicator-engine` and passes the results to
 //! `report`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures_util::StreamExt;
@@ -245,6 +246,7 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     output::opened_source(&opened.address);
     let store = opened.store;
     let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);
+    let mut without_data = BTreeMap::new();
     let mut exit = Exit::Success;
     let selection = selected.at(&*store).await?;
     let selection = selected.require_named(selection, &[&*store]).await?;
@@ -256,7 +258,7 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
                 images += 1;
                 bytes = bytes.saturating_add(image.size.unwrap_or(0));
             }
-            Ok(_) => {}
+            Ok(image) => *without_data.entry(image.status.as_str()).or_default() += 1,
             // An unreadable record is reported and not counted.
             Err(error) if error.record.is_some() => {
                 exit = exit.worse(Exit::SomeFailed);
@@ -268,7 +270,7 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     if found == 0 {
         warn_of_no_image(&*store, &selection).await?;
     }
-    report::size(images, bytes);
+    report::size(images, bytes, &without_data);
     Ok(exit)
 }
 

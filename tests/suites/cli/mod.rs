@@ -91,7 +91,7 @@ fn size_prints_the_text_of_the_old_tool_or_json() {
     assert_eq!(run.stdout, "Total size is 3 bytes (3 B) across 1 images\n");
     let run = replicator(&["--output", "json", "size", path]).exits(0);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!(report["size"], serde_json::json!({ "bytes": 3, "images": 1 }));
+    assert_eq!(report["size"], serde_json::json!({ "bytes": 3, "images": 1, "without_data": 0 }));
 }
 
 #[test]

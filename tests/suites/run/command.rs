@@ -326,3 +326,20 @@ async fn each_attempt_is_counted_and_the_last_one_promises_no_more() {
         assert!(failed.stderr.contains(words), "no {words:?} in {}", failed.stderr);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_without_data_are_not_counted_and_their_number_is_told() {
+    let (source, from) = served("source").await;
+    source.image(1, 100).await;
+    for number in [2, 3] {
+        let queued = Image::queued(id(number), Attributes::default());
+        source.kept.create(&queued).await.unwrap();
+    }
+    let told = run(&["size", &from], "state").await.exits(0).stdout;
+    let expected = "Total size is 100 bytes (100 B) across 1 images\n\
+                    not counted, because they have no data: 2 queued\n";
+    assert_eq!(told, expected);
+    let json = run(&["size", &from, "--output", "json"], "state").await.exits(0).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["size"], json!({ "images": 1, "bytes": 100, "without_data": 2 }));
+}
