@@ -16,9 +16,9 @@ pub struct ReportFile {
     ///
     /// The name decides the format: .json, .html (a page for a browser), .md (a summary for a ticket)
     /// or .xml (test cases for
-    /// continuous integration). A file with another name has the format of --output. `report merge`
-    /// combines files named .json.
-    #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().map(ReportPath::parse))]
+    /// continuous integration). A file named .txt or .log, or without an extension, has the format of
+    /// --output. `report merge` combines files named .json.
+    #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(ReportPath::parse))]
     pub report: Vec<ReportPath>,
     /// Write metrics of the run to FILE for Prometheus (the textfile collector of `node_exporter`),
     /// also if the run fails
@@ -51,7 +51,7 @@ pub enum ReportFormat {
 }
 
 impl ReportPath {
-    fn parse(path: OsString) -> Self {
+    fn parse(path: OsString) -> Result<Self, String> {
         let path = PathBuf::from(path);
         let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
         let format = match extension.as_deref() {
@@ -59,9 +59,17 @@ impl ReportPath {
             Some("md") => ReportFormat::Markdown,
             Some("xml") => ReportFormat::JUnit,
             Some("html" | "htm") => ReportFormat::Html,
-            _ => ReportFormat::OfOutput,
+            // The names of devices and pipes promise no format.
+            None | Some("txt" | "log") => ReportFormat::OfOutput,
+            Some(_) => {
+                return Err(
+                    "the name of a report ends in .json, .html, .htm, .md, .xml, .txt, .log \
+                            or has no extension"
+                        .to_owned(),
+                );
+            }
         };
-        Self { path, format }
+        Ok(Self { path, format })
     }
 }
 

@@ -146,6 +146,20 @@ async fn the_name_decides_the_format() {
     assert_eq!(run.stdout, "images,bytes\n0,0\n");
     assert_eq!(fs::read_to_string(other).unwrap(), run.stdout);
     check_document(&json(&fs::read_to_string(upper).unwrap()));
+    // A name that promises another format is refused before anything is done.
+    for name in ["r.pdf", "r.csv", "r.yaml"] {
+        let path = place.path(name);
+        let run = replicator_with(&["size", &empty, "--report", &path], &[]).exits(2);
+        for words in ["the name of a report ends in", ".html", ".md", ".txt", name] {
+            assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+        }
+        assert!(!Path::new(&path).exists());
+    }
+    for name in ["r.txt", "r.log", "R.TXT"] {
+        let path = place.path(name);
+        let run = replicator_with(&["size", &empty, "--report", &path], &[]).exits(0);
+        assert!(fs::read_to_string(path).unwrap().starts_with(&run.stdout));
+    }
     // A pipe has no name that could decide.
     let (mut reader, writer) = std::io::pipe().unwrap();
     start_into(&["size", &empty, "--report", "/dev/stdout", "--output", "json"], writer).exits(0);
