@@ -72,11 +72,16 @@ async fn malformed() {
         &twice,
         words("has the extension 1.2.3.4 twice"),
     );
+    let middle = rows.remove(1);
+    rows.push(middle.between());
     // A root with this serial number is refused when it is loaded.
     let [leaf, middle, _] = servers(&long_number);
     let octets = "cannot be read: the serial number has 22 octets (limit 20)";
     rows.push(refused("leaf_number", &leaf.0, &[&leaf.1], &["the server's certificate", octets]));
-    rows.push(refused("inter_number", &middle.0, &[&middle.1], &["in the server's chain", octets]));
+    rows.push(
+        refused("inter_number", &middle.0, &[&middle.1], &["in the server's chain", octets])
+            .between(),
+    );
     let [leaf, ..] = servers(&|params| {
         params.subject_alt_names.clear();
         params.custom_extensions = vec![extension(&[2, 5, 29, 17], HOST.as_bytes(), false)];
@@ -102,7 +107,8 @@ async fn ber() {
             &[&leaf.1],
             &["the server's certificate (CN=the server", not_der],
         ),
-        refused("inter_ber", &middle.0, &[&middle.1], &["CA certificate CN=the middle", not_der]),
+        refused("inter_ber", &middle.0, &[&middle.1], &["CA certificate CN=the middle", not_der])
+            .between(),
         refused("root_ber", &root.0, &[&root.1], &["CA certificate CN=the root", not_der]),
     ])
     .await;
@@ -127,7 +133,7 @@ async fn authorities_as_servers() {
         refused("leaf_ca_true", &as_ca, &[&root.pem], words),
         refused("leaf_ca_true_elsewhere", &as_ca, &[&root.pem], words).at("else.cloud.test"),
         refused("leaf_ca_true_untrusted", &as_ca, &[&stranger.pem], &["which is not trusted"]),
-        accepted("leaf_ca_true_listed", &as_ca, &[&as_ca.pem]),
+        accepted("leaf_ca_true_listed", &as_ca, &[&as_ca.pem]).without_root(),
         accepted("leaf_ca_true_and_root_listed", &as_ca, &[&as_ca.pem, &root.pem]),
         refused(
             "leaf_named_as_its_ca",
