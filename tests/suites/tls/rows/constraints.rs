@@ -8,11 +8,10 @@ use crate::suites::tls::row::{Row, accepted, check, refused};
 #[tokio::test(flavor = "multi_thread")]
 async fn wildcards() {
     check(vec![
-        no("nc_wildcard_excluded", &[], &[HOST], &["*.cloud.test"]).between(),
-        no("nc_wildcard_excluded_sibling", &[], &["other.cloud.test"], &[HOST, "*.cloud.test"])
-            .between(),
+        no("nc_wildcard_excluded", &[], &[HOST], &["*.cloud.test"]),
+        no("nc_wildcard_excluded_sibling", &[], &["other.cloud.test"], &[HOST, "*.cloud.test"]),
         no("nc_wildcard_excluded_above", &[], &["cloud.test"], &["*.cloud.test"]),
-        no("nc_wildcard_excluded_dot", &[], &[".other.cloud.test"], &["*.cloud.test"]).between(),
+        no("nc_wildcard_excluded_dot", &[], &[".other.cloud.test"], &["*.cloud.test"]),
         yes("nc_wildcard_excluded_deeper", &[], &["a.other.cloud.test"], &["*.cloud.test"]),
         no("nc_wildcard_permitted", &[HOST], &[], &["*.cloud.test"]),
         yes("nc_wildcard_permitted_above", &["cloud.test"], &[], &["*.cloud.test"]),
@@ -26,11 +25,11 @@ async fn malformed_names() {
     let root = Authority::root("the root");
     let unconstrained = named(&root, &["a..b", HOST]);
     check(vec![
-        no("nc_malformed_name", &["cloud.test"], &[], &[".cloud.test", HOST]).between(),
-        no("nc_malformed_name_excluded", &[], &["else.test"], &["a..test", HOST]).between(),
+        no("nc_malformed_name", &["cloud.test"], &[], &[".cloud.test", HOST]),
+        no("nc_malformed_name_excluded", &[], &["else.test"], &["a..test", HOST]),
         no("nc_malformed_permitted", &["*.cloud.test"], &[], &[HOST]),
-        no("nc_malformed_excluded", &[], &["*.else.test"], &[HOST]).between(),
-        no("nc_malformed_excluded_other", &["cloud.test"], &["a..b"], &[HOST]).between(),
+        no("nc_malformed_excluded", &[], &["*.else.test"], &[HOST]),
+        no("nc_malformed_excluded_other", &["cloud.test"], &["a..b"], &[HOST]),
         yes("nc_leading_dot", &[".cloud.test"], &[], &[HOST]),
         yes("nc_any", &[""], &[], &[HOST]),
         no("nc_none", &[], &[""], &[HOST]),
@@ -64,7 +63,7 @@ async fn addresses() {
     check(vec![
         row("nc_ip_within", [255, 0, 0, 0], true),
         row("nc_ip_outside", [255, 255, 255, 255], false),
-        row("nc_ip_odd_mask", [255, 0, 255, 0], false).between(),
+        row("nc_ip_odd_mask", [255, 0, 255, 0], false),
     ])
     .await;
 }

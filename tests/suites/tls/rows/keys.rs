@@ -81,7 +81,7 @@ async fn of_authorities() {
     };
     let (own, short) = ("a custom curve", "P-192, which is too short");
     check(vec![
-        no("inter_dsa", &dsa, &root, "has a DSA key").between(),
+        no("inter_dsa", &dsa, &root, "has a DSA key"),
         no("root_dsa", &dsa, &dsa.above, "has a DSA key"),
         no("inter_explicit_curve", &explicit, &root, own),
         no("root_explicit_curve", &explicit, &explicit.above, own),
