@@ -20,9 +20,11 @@ async fn chains() {
     let low = unordered.below("lowest", PLAIN);
     let deep = low.issue(&[HOST], PLAIN).sending(&[&unordered.pem, &stranger.pem, &low.pem]);
     check(vec![
-        accepted("chain_ok", &whole, &[&root.pem]),
-        accepted("chain_with_root", &whole.clone().sending(&[&root.pem]), &[&root.pem]),
-        accepted("chain_out_of_order", &deep, &[&root.pem]),
+        accepted("chain_ok", &whole, &[&root.pem]).with_intermediate(),
+        accepted("chain_listed", &whole, &[&root.pem, &middle.pem]),
+        accepted("chain_with_root", &whole.clone().sending(&[&root.pem]), &[&root.pem])
+            .with_intermediate(),
+        accepted("chain_out_of_order", &deep, &[&root.pem]).with_intermediate(),
         refused(
             "missing_inter",
             &leaf,
@@ -98,7 +100,8 @@ async fn authorities_that_may_not() {
             "inter_pathlen_kept",
             &short.issue(&[HOST], PLAIN).sending(&[&short.pem]),
             &[&root.pem],
-        ),
+        )
+        .with_intermediate(),
         refused(
             "root_eku_client",
             &client_root.issue(&[HOST], PLAIN),
@@ -192,13 +195,16 @@ async fn cross_signed() {
     let leaf = by_one.issue(&[HOST], PLAIN);
     let sent = |above: &[&str]| leaf.clone().sending(above);
     check(vec![
-        accepted("cross_signed", &sent(&[&by_two.pem, &by_one.pem]), &[&two.pem]),
-        accepted("cross_signed_expired", &sent(&[&by_one_old.pem, &by_two.pem]), &[&two.pem]),
+        accepted("cross_signed", &sent(&[&by_two.pem, &by_one.pem]), &[&two.pem])
+            .with_intermediate(),
+        accepted("cross_signed_expired", &sent(&[&by_one_old.pem, &by_two.pem]), &[&two.pem])
+            .with_intermediate(),
         accepted(
             "cross_signed_both",
             &sent(&[&by_one_old.pem, &by_two.pem]),
             &[&one.pem, &two.pem],
-        ),
+        )
+        .with_intermediate(),
         // OpenSSL follows the first matching issuer and does not backtrack.
         refused(
             "cross_signed_second",

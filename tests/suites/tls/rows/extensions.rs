@@ -49,9 +49,13 @@ async fn policies() {
     let [leaf, middle, root] = servers(&policies);
     let words = &["critical extension (2.5.29.32)"];
     check(vec![
-        refused("leaf_policies", &leaf.0, &[&leaf.1], words).but_accepted_by("native"),
-        refused("inter_policies", &middle.0, &[&middle.1], words).but_accepted_by("native"),
-        accepted("root_policies", &root.0, &[&root.1]),
+        refused("leaf_policies", &leaf.0, &[&leaf.1], words)
+            .but_accepted_by("native")
+            .with_intermediate(),
+        refused("inter_policies", &middle.0, &[&middle.1], words)
+            .but_accepted_by("native")
+            .with_intermediate(),
+        accepted("root_policies", &root.0, &[&root.1]).with_intermediate(),
     ])
     .await;
 }
