@@ -122,9 +122,10 @@ enum Command {
     },
     /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
     Page,
-    /// Build the files of a release, and run the checks that take too long for `.ci/run`: the
-    /// packages, every suite with each TLS stack alone, FIPS mode, the HTML reports, the manual pages,
-    /// the guide, metrics and systemd units, the examples for Slurm and Kubernetes, the demo (hours).
+    /// Run the checks that take too long for `.ci/run`, and build the files of a release: the manual
+    /// pages, the guide, the demo, the HTML reports, metrics and systemd units, the examples for Slurm
+    /// and Kubernetes, the crates, every suite with each TLS stack alone, FIPS mode, the packages
+    /// (hours). A check that passed on this commit is not repeated.
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

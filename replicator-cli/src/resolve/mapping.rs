@@ -32,7 +32,6 @@ pub(crate) async fn mapping(
         OwnerArg::Project(named) => project(named, target).await?,
         _ => shared_with.clone(),
     };
-    warn_of_unknown(&owners, target);
     Ok(Mapping {
         without,
         properties: said.property.iter().cloned().collect(),
@@ -55,17 +54,6 @@ pub(crate) async fn mapping(
         fit: fit(target).await,
         ..Mapping::default()
     })
-}
-
-/// Warns that images lose their owners.
-fn warn_of_unknown(owners: &Owners, target: &Opened) {
-    if matches!(owners, Owners::Unknown { .. }) {
-        tracing::warn!(
-            "{}: the projects of the source are unknown here: copies will belong to your project; \
-             choose owners with --owner",
-            target.store
-        );
-    }
 }
 
 async fn fit(target: &Opened) -> Option<Fit> {

@@ -11,12 +11,13 @@ use std::process::Command;
 use crate::failure::{Context, Failure};
 use crate::output::say;
 use crate::shell::cargo;
-use crate::{library, tidy, workspace};
+use crate::{docs, library, tidy, workspace};
 
 /// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["fmt", "--all", "--", "--check"])?;
     tidy::run()?;
+    docs::check_json_fields()?;
     run_if_installed("typos", &[], "spelling was not checked")?;
     run_if_installed("cargo-deny", DENY, "licences and sources of crates were not checked")?;
     say("left out: security advisories, which need the network: cargo deny check advisories");

@@ -1,27 +1,60 @@
-//! `cargo xtask release-check`: builds the files of a release, and runs the checks that take too long for
-//! `.ci/run`.
+//! `cargo xtask release-check`: the checks that take too long for `.ci/run`, and the files of a
+//! release. A check that passed on the commit that is checked out is not repeated.
+
+use std::fs;
+use std::time::Instant;
 
 use crate::cluster::Subject;
-use crate::failure::Failure;
-use crate::{cloud, cluster, demo, dist, docs, fips, library, man, packages, page, test};
+use crate::dist::release::Release;
+use crate::failure::{Context, Failure};
+use crate::output::say;
+use crate::stamp::once;
+use crate::{
+    cloud, cluster, demo, dist, docs, fips, library, man, packages, page, test, workspace,
+};
 
 use super::monitoring;
 
 /// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
-    // First, because a checkout with changes is refused.
-    dist::run(&dist::Arguments { check_reproducible: true })?;
-    packages::run(packages::Subject::All)?;
+    let release = Release::of_checkout()?;
+    let passed = workspace::target()?.join("release-check");
+    fs::create_dir_all(&passed).context(|| passed.display().to_string())?;
+    for (name, check) in CHECKS {
+        let begin = Instant::now();
+        let mut again = false;
+        once(&passed.join(name), &release.commit, || {
+            again = true;
+            check()
+        })?;
+        match again {
+            true => say(format_args!("{name}: passed after {} s", begin.elapsed().as_secs())),
+            false => say(format_args!("{name}: passed on this commit before")),
+        }
+    }
+    Ok(())
+}
+
+type Check = fn() -> Result<(), Failure>;
+
+/// The checks, and the names of the files that record them. The longest are last.
+const CHECKS: &[(&str, Check)] = &[
+    ("man", || man::run(&man::Arguments::default())),
+    ("docs", docs::check),
+    ("demo", demo::run),
+    ("page", page::run),
+    ("monitoring", monitoring::run),
+    ("cluster", || cluster::run(Subject::All)),
+    ("crates", library::crates::run),
+    ("single-stacks", single_stacks),
+    ("fips", fips::run),
+    ("dist", || dist::run(&dist::Arguments { check_reproducible: true })),
+    ("packages", || packages::run(packages::Subject::All)),
+];
+
+fn single_stacks() -> Result<(), Failure> {
     test::install_openssl()?;
     test::install_programs()?;
     cloud::start()?;
-    super::test_single_stacks()?;
-    fips::run()?;
-    page::run()?;
-    man::run(&man::Arguments::default())?;
-    docs::check()?;
-    library::crates::run()?;
-    monitoring::run()?;
-    cluster::run(Subject::All)?;
-    demo::run()
+    super::test_single_stacks()
 }

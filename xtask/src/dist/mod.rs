@@ -4,7 +4,7 @@ mod archive;
 mod notices;
 mod packages;
 mod place;
-mod release;
+pub(crate) mod release;
 mod sbom;
 mod static_program;
 mod tools;

@@ -32,6 +32,11 @@ pub(crate) fn check() -> Result<(), Failure> {
     run(&Arguments { write: false })
 }
 
+/// Checks only the list of JSON fields, which needs no other program.
+pub(crate) fn check_json_fields() -> Result<(), Failure> {
+    json_fields::run(false)
+}
+
 /// Checks what is made from other files, builds the book in `target/book`, and checks all links within the book and
 /// the repository. Warnings of the tools are failures.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
