@@ -46,16 +46,14 @@ impl Client {
             min_version: policy.min_version,
         })
     }
+}
 
-    /// The certificate (DER) of the server at the other end of the stream.
-    fn certificate(stream: &tokio_native_tls::TlsStream<Watched>) -> Result<Vec<u8>, Fault> {
-        let shown = stream.get_ref().peer_certificate();
-        match shown.and_then(|one| one.map(|one| one.to_der()).transpose()) {
-            Ok(Some(der)) => Ok(der),
-            Ok(None) => Err(Fault::Other("the server sent no certificate".to_owned())),
-            Err(error) => Err(Fault::Other(format!("the server's certificate is lost: {error}"))),
-        }
-    }
+/// The certificate (DER) of the server at the other end of the stream.
+fn certificate(stream: &tokio_native_tls::TlsStream<Watched>) -> Result<Vec<u8>, Fault> {
+    let shown = stream.get_ref().peer_certificate();
+    let der = shown.and_then(|one| one.map(|one| one.to_der()).transpose());
+    let failed = |why: &str| Fault::Other(format!("the TLS handshake failed: {why}"));
+    der.map_err(|error| failed(&error.to_string()))?.ok_or_else(|| failed("no certificate"))
 }
 
 #[async_trait]
@@ -73,7 +71,7 @@ impl TlsBackend for Client {
         let stream = tokio::task::unconstrained(self.connector.connect(host, io)).await;
         let stream =
             stream.map_err(|error| refused(explain(&error, &seen, self.min_version).into()))?;
-        let own = Self::certificate(&stream).map_err(|fault| refused(fault.into()))?;
+        let own = certificate(&stream).map_err(|fault| refused(fault.into()))?;
         if let Some(finding) = self.verifier.objection(&own, host) {
             return Err(refused(finding));
         }

