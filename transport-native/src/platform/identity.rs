@@ -32,9 +32,16 @@ fn pem(certificate: &[u8]) -> pkcs8::der::Result<String> {
 
 /// Joins a certificate chain in PEM, the own certificate first, with its private key.
 pub(crate) fn identity_of(chain: &[u8], key: &SecretDocument) -> Result<Identity, BodyError> {
+    if cfg!(windows) {
+        return Err(KEPT.into());
+    }
     let key = key.to_pem("PRIVATE KEY", LineEnding::LF)?;
     Ok(Identity::from_pkcs8(chain, key.as_bytes())?)
 }
+
+/// On Windows, native-tls 0.2.18 stores the key in a container on disk, under a name that other
+/// processes use, too, and shows the last certificate of the chain instead of the first.
+const KEPT: &str = "native-tls would store the key in the profile of the user; use --tls rustls";
 
 /// Whether the certificate (DER) is for a key of the same algorithm. Only keys of the same algorithm
 /// are compared by OpenSSL.

@@ -33,5 +33,5 @@ pub(crate) fn describe() -> String {
     let library = "Secure Transport";
     #[cfg(not(any(windows, target_vendor = "apple")))]
     let library = openssl::version::version();
-    format!("{library} (native-tls)")
+    format!("{library} (native-tls {})", env!("NATIVE_TLS_VERSION"))
 }
