@@ -3,8 +3,9 @@
 //!
 //! It climbs while that pays. From its start it doubles the number that the bottleneck asks for,
 //! readers of the source or images in progress, until a doubling no longer raises the rate by more
-//! than the noise. After that it tries a quarter more and a quarter less now and then, and less often
-//! the longer nothing changes. What a server refuses halves both numbers at once and limits them for
+//! than the noise. Then it halves the readers as long as that costs nothing: a rate that varies may
+//! have hidden that the doublings did not help. After that it tries a quarter more, or half as many,
+//! now and then, and less often the longer nothing changes. What a server refuses halves both numbers at once and limits them for
 //! some minutes.
 
 use crate::events::{Bottleneck, Pace, PaceReason};
@@ -52,8 +53,12 @@ pub(super) struct Climb {
     interval: u32,
     /// Whether doubling still pays.
     doubles: bool,
+    /// Whether the doublings have ended, and halving may still cost nothing.
+    halves: bool,
     /// What the next try changes.
     next: Try,
+    /// Seconds until fewer readers are tried again, after the present number was clearly needed.
+    needed: u32,
     /// Seconds since a cut, in which further refusals are the echo of the same cause.
     since_cut: u32,
 }
@@ -85,7 +90,9 @@ impl Climb {
             phase: Phase::Holding(MEASURED),
             interval: SOON,
             doubles: true,
+            halves: false,
             next: Try::Up,
+            needed: 0,
             since_cut: ECHO,
         }
     }
@@ -97,6 +104,7 @@ impl Climb {
     /// Takes in what happened in the last second. Returns the new pace if it changes, and why.
     pub(super) fn tick(&mut self, sample: &Sample) -> Option<(Pace, PaceReason)> {
         self.since_cut = self.since_cut.saturating_add(1);
+        self.needed = self.needed.saturating_sub(1);
         self.refused = self.refused.and_then(|(pace, left)| Some((pace, left.checked_sub(1)?)));
         if self.is_refused(sample) {
             return self.cut(sample);
@@ -142,7 +150,7 @@ impl Climb {
             readers: half(self.pace.readers, working.readers).max(least.readers),
         };
         self.since_cut = 0;
-        self.doubles = false;
+        (self.doubles, self.halves) = (false, false);
         self.refused = Some((pace, self.penalty));
         self.penalty = (self.penalty * 2).min(LONGEST_PENALTY);
         self.hold();
@@ -165,12 +173,13 @@ impl Climb {
             // varies, or falls, says nothing about a doubling. A link that is full has a steady rate.
             Try::Up if self.doubles => (ratio - 1.0).abs() > BAND || noise > BAND / 2.0,
             Try::Up => ratio > 1.0 + BAND.max(noise),
-            Try::Down => ratio > 1.0 - BAND / 2.0,
+            // Half the readers have half the rate, or all of it. The noise is less than that.
+            Try::Down => ratio > HALF,
         };
         if pays {
             self.interval = SOON;
-            // After a doubling that paid, the next one comes at once.
-            self.phase = Phase::Holding(if self.doubles { 1 } else { SOON });
+            // After a doubling or halving that paid, the next one comes at once.
+            self.phase = Phase::Holding(if self.doubles || self.halves { 1 } else { SOON });
             return None;
         }
         self.pace = before;
@@ -179,10 +188,14 @@ impl Climb {
             self.begin_again();
         } else if self.doubles {
             // The link may have been full of new connections only.
-            self.doubles = false;
+            self.end_doubling();
             self.hold();
         } else {
+            self.halves = false;
             self.interval = (self.interval * 2).min(RARELY);
+            if direction == Try::Down && ratio < FAR_LESS {
+                self.needed = RARELY;
+            }
             self.next = match direction {
                 Try::Up => Try::Down,
                 Try::Down => Try::Up,
@@ -195,9 +208,15 @@ impl Climb {
     /// Begins to climb from the present pace. What was measured under other conditions says nothing
     /// any more.
     fn begin_again(&mut self) {
-        (self.doubles, self.next, self.interval) = (true, Try::Up, SOON);
+        (self.doubles, self.halves) = (true, false);
+        (self.next, self.interval, self.needed) = (Try::Up, SOON, 0);
         self.rate = Average::default();
         self.phase = Phase::Holding(MEASURED);
+    }
+
+    fn end_doubling(&mut self) {
+        self.doubles = false;
+        self.halves = self.pace.readers > self.bounds.least.readers;
     }
 
     fn hold(&mut self) {
@@ -210,13 +229,18 @@ impl Climb {
         let down = || self.fewer().map(|pace| (pace, Try::Down, PaceReason::Fewer));
         let next = match self.next {
             _ if self.doubles => up(),
+            _ if self.halves => down(),
             Try::Up => up().or_else(down),
             Try::Down => down().or_else(up),
         };
         let Some((pace, direction, reason)) = next.filter(|(pace, ..)| *pace != self.pace) else {
-            // At the start there may be no work yet; later there is no room for more.
-            self.doubles &= self.pace.readers <= self.bounds.least.readers;
-            self.phase = Phase::Holding(if self.doubles { 1 } else { self.interval });
+            // At the start there may be no work yet; later there is no room for more, or for fewer.
+            self.halves = false;
+            if self.doubles && self.pace.readers > self.bounds.least.readers {
+                self.end_doubling();
+            }
+            let soon = self.doubles || self.halves;
+            self.phase = Phase::Holding(if soon { 1 } else { self.interval });
             return None;
         };
         let (before, rate) = (self.pace, std::mem::take(&mut self.rate));
@@ -250,10 +274,12 @@ impl Climb {
 
     /// A lower pace.
     fn fewer(&self) -> Option<Pace> {
-        let fewer = |number: usize| number - number.div_ceil(4);
         let Pace { images, readers } = self.pace;
-        let readers_fewer = fewer(readers).max(self.bounds.least.readers).max(1);
-        (readers_fewer < readers).then_some(Pace { images, readers: readers_fewer })
+        if self.needed > 0 {
+            return None;
+        }
+        let half = (readers / 2).max(self.bounds.least.readers).max(1);
+        (half < readers).then_some(Pace { images, readers: half })
     }
 
     fn most(&self) -> Pace {
@@ -312,6 +338,9 @@ impl Average {
 
 /// A change of the rate by less counts as none.
 const BAND: f64 = 0.08;
+
+/// Between the rate of half the readers on a link that is not full, and that on a full link.
+const HALF: f64 = 0.75;
 
 /// A rate below this part of the mean, or as far above it, is not noise.
 const FAR_LESS: f64 = 0.6;

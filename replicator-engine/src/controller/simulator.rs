@@ -16,6 +16,9 @@ struct Link {
     sink: f64,
     /// Connections that the server serves at once; it refuses the others.
     served: usize,
+    /// Bytes per second that the server sends to all connections together, and by which part of that
+    /// it varies from second to second.
+    server: (f64, f64),
     /// Bytes of each image.
     image: f64,
 }
@@ -28,6 +31,7 @@ const LINK: Link = Link {
     capacity: f64::INFINITY,
     sink: 400.0 * MIB,
     served: usize::MAX,
+    server: (f64::INFINITY, 0.0),
     image: f64::INFINITY,
 };
 
@@ -99,8 +103,11 @@ impl Simulation {
         }
         let sum: f64 = self.connections.iter().map(|one| one.rate * one.luck).sum();
         let jitter = 0.97 + 0.06 * self.random.next();
-        let rate = sum.min(self.link.capacity).min(self.link.sink * jitter);
-        let is_sink = sum.min(self.link.capacity) > self.link.sink;
+        let (server, varies) = self.link.server;
+        let server = server * (1.0 - varies + 2.0 * varies * self.random.next());
+        let sent = sum.min(self.link.capacity).min(server);
+        let rate = sent.min(self.link.sink * jitter);
+        let is_sink = sent > self.link.sink;
         Sample {
             rate,
             bottleneck: if is_sink { Bottleneck::Processor } else { Bottleneck::Source },
@@ -202,6 +209,19 @@ fn a_local_link_stays_at_one_reader() {
         assert!(more <= 30 && course.paces.iter().all(|pace| pace.readers <= 2), "{more}");
         assert!(mean(&course.rates) > 0.98 * best_fixed(link, seed, 300, 0));
     }
+}
+
+#[test]
+fn a_busy_server_nearby_gets_few_readers() {
+    let server = (250.0 * MIB, 0.4);
+    let link = Link { latency: 0.001, server, ..LINK };
+    let readers = |seed| {
+        let course = course(&[(0, link)], seed, 300);
+        course.paces[40..].iter().map(|pace| pace.readers).sum::<usize>() / 260
+    };
+    let mut readers: Vec<usize> = (1..=40).map(readers).collect();
+    readers.sort_unstable();
+    assert!(readers[20] <= 2 && readers[39] <= 4, "{readers:?}");
 }
 
 #[test]

@@ -177,7 +177,7 @@ async fn a_replica_with_a_new_id_is_made_once() {
     world.gate.is_reached(1).await;
     let second = id(2);
     let line = [&["livecopy", "--id", second.as_str()], &new[..]].concat();
-    has(&world.run(&line).await.exits(0), &["copied under another id"]);
+    has(&world.run(&line).await.exits(0), &[" → "]);
     world.gate.open();
     slow.ends().await.exits(0);
     let everything = Selection::everything();

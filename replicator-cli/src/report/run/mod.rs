@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use replicator_engine::metadefs::Mode;
-use replicator_engine::{CopyError, Done, LossKind, Outcome, Proven, TransferMethod};
+use replicator_engine::{CopyError, LossKind, Outcome};
 use serde_json::{Value, json};
 
 use crate::args::Options;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics;
-use crate::output::{self, JsonWriter, causes, human_size, quoted};
+use crate::output::{self, JsonWriter, quoted};
 use crate::progress;
-use crate::report::{Metadefs, members_skipped, proof};
+use crate::report::{Metadefs, members_skipped};
 use summary::Summary;
 
 mod image;
 mod summary;
+mod text;
 
 /// The report of a run to one or more targets. Each image is written immediately, so memory use does
 /// not grow with the number of images.
@@ -100,7 +101,7 @@ impl Reports {
         output::add_course(&mut entry, target, &outcome.image.id);
         self.json.entry("images", &entry);
         if output::is_text() {
-            text_outcome(outcome, &self.prefix(target));
+            text::write(outcome, entry["bytes_sent"].as_u64(), &self.prefix(target));
         }
     }
 
@@ -254,72 +255,6 @@ impl RefusedImages {
 
 /// The most images that an error names.
 const MOST_NAMED: usize = 3;
-
-/// The result of an image in words.
-fn result_word(result: &Result<Done, CopyError>) -> &'static str {
-    match result {
-        Ok(Done::Copied) => "copied",
-        Ok(Done::CopiedAs(_)) => "copied under another id",
-        Ok(Done::Completed) => "completed",
-        Ok(Done::Updated(_)) => "updated",
-        Ok(Done::Removed(_)) => "removed",
-        Ok(Done::InPlace) => "in place",
-        Ok(Done::Skipped(_)) => "skipped",
-        Err(CopyError::BrokenOff) => "broken off",
-        Err(CopyError::InUse(_)) => "in use",
-        Err(_) => "failed",
-    }
-}
-
-fn text_outcome(outcome: &Outcome, prefix: &str) {
-    let word = result_word(&outcome.result);
-    let image = &outcome.image;
-    let subject = format!("{} {}", image.id, quoted(image.label()));
-    let imported = match outcome.journey.way {
-        Some(TransferMethod::Imported) => ", imported by the target",
-        _ => "",
-    };
-    match &outcome.result {
-        Ok(Done::Copied | Done::Completed) => {
-            out!("{prefix}{word}: {subject}{}{imported}", proof_of(outcome));
-        }
-        Ok(Done::CopiedAs(id)) => {
-            out!("{prefix}{word}, {id}: {subject}{}{imported}", proof_of(outcome));
-        }
-        Ok(Done::Removed(how)) => {
-            out!("{prefix}{how}: {subject}: the source no longer has this image");
-        }
-        Ok(Done::Updated(fields)) => out!("{prefix}{word}: {subject}: {}", fields.join(", ")),
-        Ok(Done::Skipped(reason)) => out!("{prefix}{word}: {subject}: {reason}"),
-        Ok(Done::InPlace) if !outcome.losses.is_empty() => out!("{prefix}{word}: {subject}"),
-        Ok(Done::InPlace) => tracing::info!("{prefix}in place: {subject}"),
-        Err(error @ CopyError::BrokenOff) => out!("{prefix}{word}: {subject}: {error}"),
-        Err(error) => {
-            err!("error: {prefix}image {subject}: {error}");
-            causes(error, "  ");
-            if let Some(hint) = CopyError::hint(error) {
-                err!("  hint: {hint}");
-            }
-        }
-    }
-    for loss in &outcome.losses {
-        out!("  lost: {loss}");
-    }
-    for note in &outcome.journey.notes {
-        out!("  note: {note}");
-    }
-}
-
-/// Describes a copied image and how its data was proven.
-fn proof_of(outcome: &Outcome) -> String {
-    match &outcome.journey.proven {
-        Some(proven @ Proven::Record) => format!(", {}", proof::sentence(proven)),
-        proven => {
-            let proven = proven.as_ref().map(|it| format!(", {}", proof::sentence(it)));
-            format!(" ({}){}", human_size(copied_bytes(outcome)), proven.unwrap_or_default())
-        }
-    }
-}
 
 /// The number of bytes transferred, or else the size in the image's record; 0 if neither is known.
 fn copied_bytes(outcome: &Outcome) -> u64 {
