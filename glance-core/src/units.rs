@@ -1,4 +1,4 @@
-//! Amounts of bytes in human-readable form.
+//! Amounts in human-readable form.
 
 /// A text that is not an amount of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,4 +33,16 @@ pub fn byte_count(text: &str) -> Result<u64, InvalidByteCount> {
     let number: u64 = number.parse().map_err(|_| InvalidByteCount("write 512k, 10M, 1G or 1T"))?;
     let bytes = number.checked_mul(1024_u64.pow(power));
     bytes.ok_or(InvalidByteCount("the number is too large"))
+}
+
+/// The ending of an English noun after this number.
+///
+/// ```
+/// use glance_core::units::plural;
+///
+/// let text = |number: u64| format!("{number} image{}", plural(number));
+/// assert_eq!([text(0), text(1), text(2)], ["0 images", "1 image", "2 images"]);
+/// ```
+pub fn plural<N: Copy + PartialEq + From<u8>>(number: N) -> &'static str {
+    if number == N::from(1) { "" } else { "s" }
 }

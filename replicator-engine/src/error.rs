@@ -5,6 +5,7 @@ use glance_core::digest::Algorithm;
 use glance_core::error::one_line;
 use glance_core::image::Status;
 use glance_core::store::{StoreError, StoreErrorKind};
+use glance_core::units::plural;
 use glance_core::verified_body::DataFault;
 use keystone_auth::{SignInError, SignInErrorKind};
 use safe_files::file_lock::Holder;
@@ -34,7 +35,11 @@ pub enum RunError {
         unseen: bool,
     },
     /// No more images were started because too many had failed.
-    #[error("{failures} images failed and --max-errors is reached{}", undone(*.left, false))]
+    #[error(
+        "{failures} image{s} failed and --max-errors is reached{}",
+        undone(*.left, false),
+        s = plural(*.failures)
+    )]
     TooManyFailures {
         /// Number of images that failed.
         failures: u64,
@@ -68,7 +73,9 @@ impl RunError {
 pub enum NothingRemoved {
     /// The source holds no images.
     #[error(
-        "the source lists no images; none of the {found} extra images at the target was removed"
+        "the source lists no images, so the tool did not remove the {found} extra image{s} at the \
+         target",
+        s = plural(*.found)
     )]
     EmptySource {
         /// Number of images that would have been removed.
@@ -76,8 +83,9 @@ pub enum NothingRemoved {
     },
     /// An image or a listing failed.
     #[error(
-        "some images failed, so the tool removed none of the {found} images that only the target \
-         has"
+        "some images failed, so the tool did not remove the {found} image{s} that only the target \
+         has",
+        s = plural(*.found)
     )]
     Failures {
         /// Number of images that would have been removed.
@@ -85,8 +93,9 @@ pub enum NothingRemoved {
     },
     /// There were more images to remove than allowed.
     #[error(
-        "--max-delete allows {most} removals, but {found} images are to be removed; the tool \
-         removed none"
+        "--max-delete allows {most}, but {found} image{s} would be removed; the tool removed \
+         none",
+        s = plural(*.found)
     )]
     TooMany {
         /// Number of images that would have been removed.
@@ -96,7 +105,8 @@ pub enum NothingRemoved {
     },
     /// The removals were not approved.
     #[error(
-        "the answer was no; the tool removed none of the {found} images that only the target has"
+        "the answer was no; the tool did not remove the {found} image{s} that only the target has",
+        s = plural(*.found)
     )]
     Declined {
         /// Number of images that would have been removed.
@@ -382,9 +392,10 @@ fn undone(images: u64, unseen: bool) -> String {
     match (images, unseen) {
         (0, false) => String::new(),
         (0, true) => ", and part of the listing was not read".to_owned(),
-        (images, false) => format!("; {images} images were not started"),
+        (images, false) => format!("; {images} image{s} not started", s = plural(images)),
         (images, true) => {
-            format!("; {images} images were not started, and part of the listing was not read")
+            let s = plural(images);
+            format!("; {images} image{s} not started, and part of the listing was not read")
         }
     }
 }

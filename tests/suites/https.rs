@@ -302,7 +302,7 @@ async fn a_stream_passes_from_one_glance_to_another(stack: &'static str) {
     let [writer, reader] = piped(&pair, None).await;
     let [writer, reader] = [writer.exits(6), reader.exits(3)];
     assert!(writer.stdout.is_empty() && writer.stderr.contains(images[2].as_str()));
-    let said = format!("the writer of the stream failed on 1 images, first on {}", images[2]);
+    let said = format!("the writer of the stream failed on 1 image, first on {}", images[2]);
     assert!(reader.stderr.contains(&said), "{}", reader.stderr);
     whole(&pair, &[&images[..2], &images[3..]].concat()).await;
 
@@ -311,6 +311,9 @@ async fn a_stream_passes_from_one_glance_to_another(stack: &'static str) {
     assert!(writer.stderr.contains("4 copied and verified"), "{}", writer.stderr);
     assert!(reader.stdout.contains(&format!("completed: {}", images[2])), "{}", reader.stdout);
     assert!(reader.stdout.contains("1 copied and verified"), "{}", reader.stdout);
+    let [a, b] = [&pair.a.url, &pair.b.url].map(String::as_str);
+    assert!(writer.stderr.contains(&format!("{a} → standard output\n")), "{}", writer.stderr);
+    assert!(reader.stdout.contains(&format!("standard input → {b}\n")), "{}", reader.stdout);
     whole(&pair, &images).await;
     pair.run(&["compare", &pair.a.url, &pair.b.url]).await.exits(0);
 }

@@ -8,6 +8,7 @@ use glance_core::StoreError;
 use glance_core::digest::Hashing;
 use glance_core::image::{Image, ImageId};
 use glance_core::store::StoreErrorKind;
+use glance_core::units::plural;
 use glance_core::verified_body::Expected;
 use safe_files::json::Values;
 use safe_files::record::StoredRecord;
@@ -300,7 +301,8 @@ impl Incoming {
         match &self.failed {
             (number, Some(first)) => Some(
                 error(format!(
-                    "the writer of the stream failed on {number} images, first on {first}"
+                    "the writer of the stream failed on {number} image{s}, first on {first}",
+                    s = plural(*number)
                 ))
                 .hint(again),
             ),

@@ -306,9 +306,12 @@ impl Image {
         Self { status: Status::Active, size: Some(size), os_hash_algo, os_hash_value, ..self }
     }
 
-    /// The name, or a placeholder for an image without a name.
+    /// The name, or a placeholder for an image without a name or with an empty one.
     pub fn label(&self) -> &str {
-        self.attributes.name.as_deref().unwrap_or("(no name)")
+        match self.attributes.name.as_deref() {
+            None | Some("") => "(no name)",
+            Some(name) => name,
+        }
     }
 
     /// Whether the image names a kernel or a ramdisk to boot with: other images, which have to be

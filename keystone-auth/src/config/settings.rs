@@ -263,7 +263,10 @@ impl<'a> Settings<'a> {
         let names: Vec<&str> = regions.iter().map(|one| one.name.as_str()).collect();
         self.fail(
             &format!("the cloud has no region `{asked}`"),
-            &format!("use one of the regions {}", names.join(", ")),
+            &match &names[..] {
+                [only] => format!("use the region {only}"),
+                several => format!("use one of the regions {}", several.join(", ")),
+            },
         )
     }
 

@@ -24,7 +24,9 @@ fn command_tailored(command: Command, tool: &str, parent: &str, common: &[Arg]) 
     let command = with_examples(command.args(missing), tool, &name).mut_args(|option| {
         let id = option.get_id().as_str();
         let is_hidden = option.is_hide_set() || is_group || !acts_on(id, &name);
-        let is_common = option.is_required_set() || IN_SHORT_HELP.contains(&id);
+        let is_common = option.is_required_set()
+            || IN_SHORT_HELP.contains(&id)
+            || name == "livecopy" && IN_SHORT_HELP_OF_LIVECOPY.contains(&id);
         option.hide(is_hidden).hide_short_help(!is_common)
     });
     let parent = format!("{name} ");
@@ -89,6 +91,9 @@ const IN_SHORT_HELP: &[&str] = &[
     "verbose",
 ];
 
+/// The ids of the options for a second copy, which `livecopy -h` shows in addition.
+const IN_SHORT_HELP_OF_LIVECOPY: &[&str] = &["new_id", "owner", "rename"];
+
 /// The end of the tool's own `--help`.
 pub(super) fn stores_and_exit_codes() -> String {
     format!("{STORES}\n\n{EXIT_CODES}")
@@ -126,7 +131,7 @@ mod tests {
         let tree = Args::tree();
         let groups = tree.get_subcommands().flat_map(Command::get_subcommands);
         let all: Vec<&Command> = tree.get_subcommands().chain(groups).collect();
-        for id in IN_SHORT_HELP {
+        for id in IN_SHORT_HELP.iter().chain(IN_SHORT_HELP_OF_LIVECOPY) {
             let has = |command: &&Command| {
                 command.get_arguments().any(|own| own.get_id().as_str() == *id)
             };

@@ -75,6 +75,7 @@ pub enum Command {
     #[command(after_help = examples::SIZE)]
     Size {
         /// Store to examine
+        #[arg(value_name = "STORE")]
         server: String,
         /// Images to process
         #[command(flatten)]
@@ -84,6 +85,7 @@ pub enum Command {
     #[command(after_help = examples::DUMP)]
     Dump {
         /// Source store
+        #[arg(value_name = "STORE")]
         server: String,
         /// Directory to write to, oci:DIR for an OCI image layout, or - for a tar archive on standard
         /// output
@@ -107,7 +109,7 @@ pub enum Command {
     /// Upload the images of a directory to a Glance service
     #[command(after_help = examples::LOAD)]
     Load {
-        /// Directory to read, oci:DIR for an OCI image layout, or - for the output of `dump SERVER -`
+        /// Directory to read, oci:DIR for an OCI image layout, or - for the output of `dump STORE -`
         /// on standard input, loaded one image at a time (the server may also come first, as in the
         /// old tool)
         from: String,

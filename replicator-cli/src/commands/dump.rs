@@ -192,7 +192,7 @@ async fn load_stream(
     if std::io::stdin().is_terminal() {
         let what = "standard input is a terminal";
         return Err(
-            CliError::usage(what).hint("pipe the output of `dump SERVER -` into this command")
+            CliError::usage(what).hint("pipe the output of `dump STORE -` into this command")
         );
     }
     let stream = StreamStore::open(tokio::io::stdin(), tls::hashers(options.tls)?).await?;

@@ -9,6 +9,7 @@ use format_dump::DumpStore;
 use glance_core::StoreError;
 use glance_core::metadefs::{MetadefStore, Namespace, NamespaceDifference};
 use glance_core::store::StoreErrorKind;
+use glance_core::units::plural;
 use replicator_engine::mapping::Mapping;
 use replicator_engine::metadefs::{Mode, NamespaceOutcome, Rules, Surplus, Which, bring_in_step};
 
@@ -111,7 +112,6 @@ impl Metadefs {
             namespaces += usize::from(!outcome.surplus.is_empty());
         };
         bring_in_step(&**source, &**target, &rules, observe).await?;
-        let plural = |number| if number == 1 { "" } else { "s" };
         let question = format!(
             "Remove {found} definition{} in {namespaces} namespace{} from {target}?",
             plural(found),

@@ -29,6 +29,17 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\\\""))
 }
 
+/// The name of an image, or its label, in double quotes, unless the image has no name.
+pub(crate) fn named(label: &str) -> String {
+    match label {
+        "" | NO_NAME => NO_NAME.to_owned(),
+        name => quoted(name),
+    }
+}
+
+/// The label of an image without a name.
+pub(crate) const NO_NAME: &str = "(no name)";
+
 fn with_escapes(
     text: &str,
     is_kept: impl Fn(char) -> bool,
@@ -67,6 +78,13 @@ fn is_harmless(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_quoted_unless_there_is_none() {
+        for (label, expected) in [("a", r#""a""#), ("", "(no name)"), ("(no name)", "(no name)")] {
+            assert_eq!(named(label), expected);
+        }
+    }
 
     #[test]
     fn control_characters_are_escaped() {

@@ -40,7 +40,7 @@ mod session;
 mod sink;
 mod spool;
 
-pub(crate) use escape::{escaped, quoted};
+pub(crate) use escape::{NO_NAME, escaped, named, quoted};
 pub(crate) use json::JsonWriter;
 pub(crate) use next::shell_line;
 pub(crate) use question::{approval, confirmed, is_asking};

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use glance_core::units::plural;
 use replicator_engine::{Approval, Removal, Removals};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::{IS_ASKING, can_ask, quoted, show_question};
+use super::{IS_ASKING, can_ask, named, show_question};
 use crate::terminal;
 
 /// Whether the operator is asked before something is removed: at a terminal, unless `yes` answers
@@ -50,7 +51,7 @@ impl Approval for Operator {
     async fn approves(&self, removals: Removals) -> bool {
         let _one_at_a_time = self.0.lock().await;
         for (id, name) in removals.images.iter().take(SHOWN) {
-            err!("  {id} {}", quoted(name));
+            err!("  {id} {}", named(name));
         }
         if let more @ 1.. = removals.images.len().saturating_sub(SHOWN) {
             err!("  and {more} more");
@@ -69,11 +70,9 @@ fn text(removals: &Removals) -> String {
         Removal::Deactivate => ("Deactivate", "at"),
         Removal::Delete => ("Delete", "from"),
     };
-    let images = match removals.images.len() {
-        1 => "1 image".to_owned(),
-        some => format!("{some} images"),
-    };
-    format!("{verb} {images} {place} {}?", removals.target)
+    let number = removals.images.len();
+    let ending = plural(number);
+    format!("{verb} {number} image{ending} {place} {}?", removals.target)
 }
 
 #[cfg(test)]

@@ -52,7 +52,10 @@ fn is_live() -> bool {
 /// Records the stores of a command, as on the command line.
 pub(crate) fn begin(command: &Command) {
     let Some(source) = command.source() else { return };
-    let mut stores: Vec<String> = command.targets().into_iter().map(str::to_owned).collect();
+    let source = if source == "-" { "standard input" } else { source };
+    let target = |target| if target == "-" { "standard output" } else { target };
+    let mut stores: Vec<String> =
+        command.targets().into_iter().map(|word| target(word).to_owned()).collect();
     *names() = Some((source.to_owned(), stores.join(", ")));
     if let Command::Verify(_) = command {
         // Both sides are read.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 
 use glance_core::image::Image;
+use glance_core::units::plural;
 use replicator_engine::metadefs::Mode;
 use replicator_engine::{CopyError, Difference, Entry, State};
 use serde_json::{Value, json};
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 use crate::error::request_ids;
 use crate::exit::Exit;
 use crate::metrics;
-use crate::output::{self, JsonWriter, human_size, quoted};
+use crate::output::{self, JsonWriter, human_size, named};
+use crate::report::run::Notes;
 use crate::report::{Metadefs, members_skipped};
 
 /// The content of the report for each image.
@@ -47,6 +49,7 @@ pub(crate) struct Comparison {
     /// The totals at each target. A comparison has one target, without a name.
     targets: Vec<(String, Summary)>,
     metadefs: Option<Metadefs>,
+    notes: Notes,
     failure: Option<std::io::Error>,
 }
 
@@ -84,6 +87,7 @@ impl Comparison {
             json: JsonWriter::to_results(),
             targets: targets.iter().map(|name| (name.clone(), Summary::new())).collect(),
             metadefs: None,
+            notes: Notes::default(),
             failure: None,
         }
     }
@@ -120,6 +124,10 @@ impl Comparison {
         };
         summary.count(entry, exit);
         metrics::image(entry.state.as_str(), exit);
+        // What a run leaves alone for no reason is only counted.
+        if entry.state == State::Extra && !self.counts_extras && entry.reason.is_none() {
+            return;
+        }
         let json = json_entry(is_one_of_several.then_some(name.as_str()), entry);
         let line = format!("{} {}", sign(entry.state), entry.image.id);
         match &mut self.combined {
@@ -137,7 +145,7 @@ impl Comparison {
         self.json.entry("images", &json);
     }
 
-    fn text(&self, target: usize, entry: &Entry) {
+    fn text(&mut self, target: usize, entry: &Entry) {
         let image = &entry.image;
         let action = match (self.subject, entry.action()) {
             (Subject::Actions, action) if action != "nothing" => format!(" ({action})"),
@@ -145,7 +153,7 @@ impl Comparison {
         };
         let reason = entry.reason.as_ref().map(|reason| format!(": {reason}"));
         let reason = reason.unwrap_or_default();
-        let (prefix, name) = (self.prefix(target), quoted(image.label()));
+        let (prefix, name) = (self.prefix(target), named(image.label()));
         out!("{prefix}{}{action}: {} {name}{reason}", entry.state, image.id);
         for difference in &entry.differences {
             let Difference { field, source, target } = difference;
@@ -154,8 +162,8 @@ impl Comparison {
         for loss in &entry.losses {
             out!("  lost: {loss}");
         }
-        for note in entry.notes.iter().filter(|_| self.subject == Subject::Actions) {
-            out!("  note: {note}");
+        if self.subject == Subject::Actions {
+            self.notes.print(target, &entry.notes);
         }
         if let Some(hint) = entry.error().and_then(|error| error.hint()) {
             out!("  hint: {hint}");
@@ -242,7 +250,8 @@ impl Summary {
         let states = self.states.iter().map(|(state, number)| format!("{number} {state}"));
         let states: Vec<String> = states.collect();
         let colon = if states.is_empty() { "" } else { ": " };
-        out!("{prefix}{} images compared{colon}{}", self.compared(), states.join(", "));
+        let (compared, states) = (self.compared(), states.join(", "));
+        out!("{prefix}{compared} image{} compared{colon}{states}", plural(compared));
         if self.members_skipped > 0 {
             out!("{prefix}{}", members_skipped(self.members_skipped));
         }

@@ -1,5 +1,6 @@
 //! The report of `doctor`.
 
+use glance_core::units::plural;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
@@ -130,14 +131,15 @@ impl Findings {
         self.0.iter().map(|finding| finding.judgement).max().unwrap_or(Judgement::Ok)
     }
 
-    /// The first finding with this judgement, in one line that names the store.
-    fn reason(&self, word: &str, judgement: Judgement) -> String {
-        let found = self.0.iter().find(|finding| finding.judgement == judgement);
-        let Some(Finding { topic, lines, .. }) = found else { return word.to_owned() };
-        match lines.first().map_or("", String::as_str) {
-            line if begins_with_store(line, word) => line.to_owned(),
-            line => format!("{word}: {topic}: {line}"),
-        }
+    /// The subject of the first check that failed.
+    fn failed(&self) -> Option<&'static str> {
+        let is_failed = |finding: &&Finding| finding.judgement == Judgement::Fail;
+        self.0.iter().find(is_failed).map(|finding| finding.topic)
+    }
+
+    /// The number of findings with this judgement.
+    fn count(&self, judgement: Judgement) -> usize {
+        self.0.iter().filter(|finding| finding.judgement == judgement).count()
     }
 }
 
@@ -148,8 +150,10 @@ pub(crate) struct DoctorReport {
     judgement: Judgement,
     /// The number of stores.
     stores: usize,
-    /// The stores with the worst judgement so far, each with the reason.
-    worst: Vec<String>,
+    /// The stores that failed a check, each with the check.
+    failed: Vec<String>,
+    warnings: usize,
+    notes: usize,
     json: JsonWriter,
 }
 
@@ -159,7 +163,9 @@ impl DoctorReport {
             exit: Exit::Success,
             judgement: Judgement::Ok,
             stores: 0,
-            worst: Vec::new(),
+            failed: Vec::new(),
+            warnings: 0,
+            notes: 0,
             json: JsonWriter::to_results(),
         }
     }
@@ -169,13 +175,11 @@ impl DoctorReport {
         self.exit = self.exit.worse(findings.exit());
         self.stores += 1;
         let judgement = findings.judgement();
-        if judgement > self.judgement {
-            self.judgement = judgement;
-            self.worst.clear();
-        }
-        if judgement == self.judgement {
-            self.worst.push(findings.reason(word, judgement));
-        }
+        self.judgement = self.judgement.max(judgement);
+        let failed = findings.failed();
+        self.failed.extend(failed.map(|topic| format!("{word} failed the check {topic:?}")));
+        self.warnings += findings.count(Judgement::Warn);
+        self.notes += findings.count(Judgement::Note);
         text_findings(word, findings);
         let verdict = judgement.key();
         let findings: Vec<Value> = findings.0.iter().map(json_finding).collect();
@@ -193,27 +197,23 @@ impl DoctorReport {
         self.exit
     }
 
-    /// The verdict on all stores.
+    /// The verdict on all stores, in one sentence.
     fn verdict(&self) -> String {
-        let word = self.judgement.word();
-        let all = match self.stores {
-            1 => "the store can be used".to_owned(),
-            stores => format!("all {stores} stores can be used"),
+        let verdict = match (self.failed.as_slice(), self.stores) {
+            ([], 1) => "the store can be used".to_owned(),
+            ([], 2) => "both stores can be used".to_owned(),
+            ([], stores) => format!("all {stores} stores can be used"),
+            (failed, _) => failed.join(" and "),
         };
-        let worst = self.worst.join("; ");
-        match self.judgement {
-            Judgement::Ok => format!("{word}: {all}"),
-            Judgement::Note | Judgement::Warn => format!("{word}: {all}, but {worst}"),
-            Judgement::Fail => format!("{word}: {worst}"),
+        let counted = [(self.warnings, "warning"), (self.notes, "note")];
+        let counted = counted.iter().filter(|(number, _)| *number > 0);
+        let counted: Vec<String> =
+            counted.map(|(number, noun)| format!("{number} {noun}{}", plural(*number))).collect();
+        match counted.is_empty() {
+            true => verdict,
+            false => format!("{verdict}, with {}", counted.join(" and ")),
         }
     }
-}
-
-/// Whether a line is the error of a store, which begins with the name of the store.
-fn begins_with_store(line: &str, word: &str) -> bool {
-    let named = |scheme: &str| line.strip_prefix(scheme).and_then(|line| line.strip_prefix(word));
-    let rest = ["", "https://", "dir:"].into_iter().find_map(named);
-    rest.is_some_and(|rest| rest.starts_with(": ") || rest.starts_with(" ("))
 }
 
 fn json_finding(finding: &Finding) -> Value {
@@ -254,13 +254,9 @@ mod tests {
     }
 
     fn found(judgement: Judgement, exit: Exit) -> Findings {
-        found_as("what", judgement, exit)
-    }
-
-    fn found_as(line: &str, judgement: Judgement, exit: Exit) -> Findings {
         let mut findings = Findings::default();
         findings.fine("trust", "fine");
-        let lines = vec![line.to_owned(), "more".to_owned()];
+        let lines = vec!["what".to_owned(), "more".to_owned()];
         findings.add(Finding { judgement, lines, exit, ..Finding::fine("certificate") });
         findings
     }
@@ -272,30 +268,19 @@ mod tests {
         let warn = || ("w", found(Judgement::Warn, Exit::Success));
         let fail = |word| (word, found(Judgement::Fail, Exit::Connection));
         for (stores, expected) in [
-            (vec![fine()], "ok: the store can be used 0"),
-            (vec![fine(), fine()], "ok: all 2 stores can be used 0"),
-            (vec![note(), fine()], "note: all 2 stores can be used, but n: certificate: what 0"),
-            (vec![warn(), note()], "WARN: all 2 stores can be used, but w: certificate: what 0"),
-            (vec![fail("x"), warn()], "FAIL: x: certificate: what 4"),
+            (vec![fine()], "the store can be used 0"),
+            (vec![fine(), fine()], "both stores can be used 0"),
+            (vec![fine(), fine(), fine()], "all 3 stores can be used 0"),
+            (vec![note(), fine()], "both stores can be used, with 1 note 0"),
+            (vec![note(), note()], "both stores can be used, with 2 notes 0"),
+            (vec![warn(), note()], "both stores can be used, with 1 warning and 1 note 0"),
+            (vec![fail("x"), warn()], "x failed the check \"certificate\", with 1 warning 4"),
             (
                 vec![fine(), fail("x"), fail("y")],
-                "FAIL: x: certificate: what; y: certificate: what 4",
+                r#"x failed the check "certificate" and y failed the check "certificate" 4"#,
             ),
         ] {
             assert_eq!(verdict(&stores), expected);
-        }
-    }
-
-    #[test]
-    fn the_verdict_names_a_store_once() {
-        for (word, line, expected) in [
-            ("a", "a (https://h:1): cannot list", "FAIL: a (https://h:1): cannot list 5"),
-            ("h:1", "https://h:1: cannot list", "FAIL: https://h:1: cannot list 5"),
-            ("./d", "dir:./d: cannot open", "FAIL: dir:./d: cannot open 5"),
-            ("a", "all is lost", "FAIL: a: certificate: all is lost 5"),
-        ] {
-            let found = found_as(line, Judgement::Fail, Exit::Authentication);
-            assert_eq!(verdict(&[(word, found)]), expected);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use glance_core::units::plural;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -62,8 +63,7 @@ fn json_job(name: &str, result: JobResult) -> Value {
 
 /// Says that a job file has no problem.
 pub(crate) fn sound_jobs(path: &Path, jobs: usize) {
-    let noun = if jobs == 1 { "job" } else { "jobs" };
-    out!("{}: {jobs} {noun}, no errors", path.display());
+    out!("{}: {jobs} job{}, no errors", path.display(), plural(jobs));
     let mut json = JsonWriter::to_results();
     json.field("jobs", &json!(jobs));
     json.finish();

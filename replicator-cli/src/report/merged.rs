@@ -1,10 +1,11 @@
 //! The merged report of the shards of a run.
 
+use glance_core::units::plural;
 use serde_json::{Value, json};
 
 use super::files::document::Outline;
 use crate::error::CliError;
-use crate::output::{self, JsonWriter, quoted};
+use crate::output::{self, JsonWriter, named};
 
 /// Reads the entries of the list at a place of the document, a sequence of keys.
 type Entries<'a> = &'a dyn Fn(&[&str], &mut dyn FnMut(Value)) -> Result<(), CliError>;
@@ -109,7 +110,7 @@ fn text(merged: &Merged, report: &Outline, entries: Entries<'_>) -> Result<(), C
 /// The command, its stores and the shards that have a report.
 fn header(merged: &Merged) -> String {
     let Merged { sources, targets, shards: all, missing, .. } = merged;
-    let mut shards = format!("all {all} shards");
+    let mut shards = format!("all {all} shard{}", plural(*all));
     if !missing.is_empty() {
         let without = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let there = all.saturating_sub(u32::try_from(missing.len()).unwrap_or(*all));
@@ -135,7 +136,7 @@ fn failed_image(several: bool, image: &Value) {
     if ["failed", "in_use"].contains(&result) {
         let result = result.replace('_', " ");
         let target = if several { format!("{}: ", word(&image["target"])) } else { String::new() };
-        let name = quoted(image["name"].as_str().unwrap_or("(no name)"));
+        let name = named(image["name"].as_str().unwrap_or_default());
         let errors = image["errors"].as_array().into_iter().flatten();
         let errors: Vec<String> = errors.map(word).collect();
         out!("{target}{result}: {} {name}: {}", word(&image["id"]), errors.join(": "));

@@ -33,6 +33,8 @@ mod selection;
 mod serving;
 mod verify;
 
+use glance_core::units::plural;
+
 pub(crate) use clouds::{CloudSettings, ConfiguredCloud, clouds};
 pub(crate) use comparison::{Combined, Comparison, Subject};
 pub(crate) use doctor::{DoctorReport, Finding, Findings, Judgement, Stop};
@@ -53,6 +55,7 @@ pub(crate) use verify::VerifyReport;
 /// Says how many shared images had their members not looked at.
 fn members_skipped(images: u64) -> String {
     format!(
-        "the members of {images} shared images were not looked at; leave out --members skip to compare them"
+        "the members of {images} shared image{} were not looked at; leave out --members skip to compare them",
+        plural(images)
     )
 }

@@ -1,10 +1,11 @@
 //! The reports of `resume` and `repair`.
 
 use glance_core::image::Status;
+use glance_core::units::plural;
 use replicator_engine::{JournalEntry, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
-use crate::output::{JsonWriter, Spooled, quoted, shell_line};
+use crate::output::{JsonWriter, Spooled, named, shell_line};
 use crate::resolve::journals::Kept;
 
 /// Writes the unfinished runs and the runs that are in progress.
@@ -83,13 +84,10 @@ fn held(journal: &Kept) -> Option<Value> {
 
 fn unfinished_text(run: &Run, journals: &[Kept]) {
     out!("unfinished: {}", shell_line(&run.command));
-    let done = match run.done {
-        1 => "1 image was completed".to_owned(),
-        done => format!("{done} images were completed"),
-    };
+    let done = format!("{} image{} completed", run.done, plural(run.done));
     out!("  started {} in {}; {}; {done}", run.at, run.directory, how_it_ended(run));
     for (journal, left) in of_run(run, journals) {
-        let name = quoted(left.name.as_deref().unwrap_or_default());
+        let name = named(left.name.as_deref().unwrap_or_default());
         let target = &journal.recorded.target;
         out!("  {}: {} {name}, at {target}", left.phase.as_str(), left.image);
         if let Some(why) = &left.why {
@@ -142,7 +140,7 @@ fn how_it_ended(run: &Run) -> String {
 }
 
 fn finding_text(finding: &Leftover) {
-    let name = quoted(finding.name.as_deref().unwrap_or_default());
+    let name = named(finding.name.as_deref().unwrap_or_default());
     let status = finding.status.map(|status| format!("{status}, ")).unwrap_or_default();
     let whose = match finding.known_by {
         KnownBy::Journal => ", known from the journal",

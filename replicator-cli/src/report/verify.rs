@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use format_dump::{DumpFinding, DumpProof, FileState};
 use glance_core::Image;
 use glance_core::store::{StoreError, StoreErrorKind};
+use glance_core::units::plural;
 use replicator_engine::{Proof, Proven, State, Verdict, Verification};
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use super::proof;
 use crate::error::request_ids;
 use crate::exit::Exit;
 use crate::metrics;
-use crate::output::{JsonWriter, chain, human_size, quoted};
+use crate::output::{JsonWriter, chain, human_size, named, quoted};
 
 /// The report of a verification. Each image is written immediately.
 #[derive(Debug)]
@@ -209,7 +210,7 @@ impl VerifyReport {
         });
         let words: Vec<String> = words.collect();
         let colon = if words.is_empty() { "" } else { ": " };
-        out!("{images} images{colon}{}", words.join(", "));
+        out!("{images} image{}{colon}{}", plural(images), words.join(", "));
     }
 }
 
@@ -237,7 +238,7 @@ impl ReportLine {
     }
 
     fn text(&self, id: &str, image: Option<&Image>) {
-        let label = quoted(image.map_or("(no record)", Image::label));
+        let label = image.map_or("(no record)".to_owned(), |image| named(image.label()));
         if ["verified", "no data", "not chosen"].contains(&self.word) {
             let proof = self.proof.as_ref().map(|proof| format!(" ({proof})")).unwrap_or_default();
             let by = self.by.map(|by| format!(", by {by}")).unwrap_or_default();

@@ -293,8 +293,9 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
         effect::refuse_proxied(&keystone)?;
     }
     let session = Arc::new(Session::new(Arc::clone(&transport), Arc::clone(&cloud.auth)));
-    let endpoint = session.image_endpoint(&cloud.image).await?.url;
-    let region = session.image_region(&cloud.image).await?;
+    let of_cloud = |error| trust::sign_in_error(error, &cloud);
+    let endpoint = session.image_endpoint(&cloud.image).await.map_err(of_cloud)?.url;
+    let region = session.image_region(&cloud.image).await.map_err(of_cloud)?;
     effect::check_found(&cloud, &endpoint, side, options)?;
     tracing::info!("the Glance of cloud {} is at {endpoint}", cloud.name);
     let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));

@@ -197,6 +197,7 @@ fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError>
 
 /// The token in the file that this option names, without the line ending.
 pub(crate) fn read_token(option: &str, path: &Path) -> Result<SecretString, CliError> {
+    input_file::check_secret(option, path)?;
     let bytes = input_file::read(option, path)?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| CliError::usage(format!("the token file {} is not text", path.display())))?;

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use glance_core::image::ImageId;
+use glance_core::units::plural;
 
 use crate::events::{Bottleneck, Event, Events, Pace, Waited};
 use climb::{Bounds, Climb, Sample};
@@ -189,8 +190,10 @@ impl Controller {
             let (rate, bottleneck) = (sample.rate, sample.bottleneck);
             let (images, readers) = (pace.images, pace.readers);
             tracing::info!(
-                "up to {images} images and {readers} connections to the source at once ({reason}); \
+                "up to {images} image{} and {readers} connection{} to the source at once ({reason}); \
                  {:.1} MiB/s, limited by: {bottleneck}",
+                plural(images),
+                plural(readers),
                 rate / f64::from(1 << 20)
             );
             #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a rate")]

@@ -103,9 +103,9 @@ impl Simulation {
         }
         let sum: f64 = self.connections.iter().map(|one| one.rate * one.luck).sum();
         let jitter = 0.97 + 0.06 * self.random.next();
-        let (server, varies) = self.link.server;
-        let server = server * (1.0 - varies + 2.0 * varies * self.random.next());
-        let sent = sum.min(self.link.capacity).min(server);
+        let (most, varies) = self.link.server;
+        let most = most * (1.0 - varies + 2.0 * varies * self.random.next());
+        let sent = sum.min(self.link.capacity).min(most);
         let rate = sent.min(self.link.sink * jitter);
         let is_sink = sent > self.link.sink;
         Sample {

@@ -9,6 +9,7 @@ use glance_core::image::provenance::{NEW_ID, SOURCE_ID};
 use glance_core::image::{Image, ImageId};
 use glance_core::selection::{Condition, Selection};
 use glance_core::store::{ImageStoreExt, StoreError, holds};
+use glance_core::units::plural;
 
 use crate::error::CopyError;
 use crate::pairing::merge_join::{Listed, Pair, held, pairs};
@@ -219,8 +220,9 @@ fn join_groups(images: Groups, mut replicas: Groups) -> Vec<Pair> {
             }
             (source, target) => {
                 let reason = format!(
-                    "not unique: {source} images at the source and {target} at the target have the same \
-                     name or digest, {key:?}"
+                    "not unique: {source} image{s} at the source and {target} at the target have the same \
+                     name or digest, {key:?}",
+                    s = plural(source)
                 );
                 let images = images.into_iter();
                 pairs.extend(images.map(|image| Pair::Ambiguous(image, reason.clone())));

@@ -8,6 +8,8 @@ use crate::support::common::{Run, cleared, replicator_with};
 const AUTH: &str = "auth: {auth_url: 'https://127.0.0.1:1/v3', username: u, password: p, \
     project_name: p, user_domain_name: D, project_domain_name: D}";
 
+/// The data of a key or certificate, without the lines around it.
+const CODED: &str = "MIIhushhushhushhushhushhushhushhushhush";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nhush-hush-hush\n-----END PRIVATE KEY-----\n";
 
 /// Runs the tool in the directory `work`, with this home directory.
@@ -61,18 +63,22 @@ fn a_secret_in_place_of_its_file_on_the_command_line_is_not_shown() {
     for (line, variables, named) in [
         (&["--cert", &cert, &*inline][..], &[][..], "--key contains the key itself"),
         (&["--cert", &cert, "--key", KEY], &[], "unexpected argument"),
-        (&["--cacert", "hush-hush-hush"], &[], "--cacert is not the path of a file"),
+        (&["--cacert", CODED], &[], "--cacert is not the path of an existing file"),
         (
             &["--key-passphrase-file", "hush-hush-hush", "--cert", &cert],
             &[],
             "passphrase-file is not the path",
         ),
-        (&["--crl", "gAAAAAhush-hush"], &[], "--crl is not the path of a file"),
-        (&["--token-file", "gAAAAAhush-hush"], &[], "--token-file is not the path of a file"),
+        (&["--crl", "gAAAAAhush-hush"], &[], "--crl is not the path of an existing file"),
+        (
+            &["--token-file", "gAAAAAhush-hush"],
+            &[],
+            "--token-file is not the path of an existing file",
+        ),
         (
             &["--source-token-file", "gAAAAAhush-hush"],
             &[],
-            "--source-token-file is not the path of a file",
+            "--source-token-file is not the path of an existing file",
         ),
         (&["gAAAAAhush-hush"], &[], "unexpected argument"),
         (&["https://me:hush-hush@x"], &[], "unexpected argument"),
@@ -80,16 +86,18 @@ fn a_secret_in_place_of_its_file_on_the_command_line_is_not_shown() {
         (&[], &[("OS_CERT", &*cert), ("OS_KEY", KEY)], "OS_KEY contains the key itself"),
         (&[], &[("OS_CERT", &certificate)], "OS_CERT contains the certificate itself"),
         (&[], &[("OS_CACERT", &certificate)], "OS_CACERT contains the certificate itself"),
-        (&[], &[("SSL_CERT_FILE", "hush-hush-hush")], "SSL_CERT_FILE is not the path of a file"),
+        (&[], &[("SSL_CERT_FILE", CODED)], "SSL_CERT_FILE is not the path of an existing file"),
     ] {
         let run = replicator_with(&[&["size", server], line].concat(), variables).exits(2);
-        run.says_none_of(["hush-hush", "-----BEGIN"]);
+        run.says_none_of(["hush-hush", "hushhush", "-----BEGIN"]);
         assert!(run.stderr.contains(named), "{line:?}: {}", run.stderr);
     }
     let run = replicator_with(&["size", "me:hush-hush@host"], &[]).exits(2);
     run.says_none_of(["hush-hush"]);
-    let serve = ["serve", &path("dump"), "--cert", &cert, "--key=hush-hush-hush"];
-    replicator_with(&serve, &[]).exits(2).says_none_of(["hush-hush"]);
+    let serve = ["serve", &path("dump"), "--cert", &cert, &format!("--key={CODED}")];
+    replicator_with(&serve, &[]).exits(2).says_none_of(["hushhush"]);
+    let missing = replicator_with(&["size", server, "--cacert", "ca.pem"], &[]).exits(2);
+    assert!(missing.stderr.contains("cannot read ca.pem\n"), "{}", missing.stderr);
 }
 
 #[test]

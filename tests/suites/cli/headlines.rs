@@ -61,6 +61,11 @@ fn the_first_line_says_what_is_wrong_with_a_certificate() {
             let (first, hint) = error_of(&run);
             assert_eq!(first, format!("Keystone at {url}/v3/auth/tokens: {headline}"));
             assert!(hint.contains(advice), "{stack} {name}: {}", run.stderr);
+            if advice.contains("--cacert") {
+                let entry = format!(", or as cacert of the cloud a in {file}, if ");
+                let shown = "; `glance-replicator doctor a` shows the certificates";
+                assert!(hint.contains(&entry) && hint.ends_with(shown), "{stack} {name}: {hint}");
+            }
         }
     }
 }

@@ -66,7 +66,7 @@ fn an_image_that_does_not_exist_is_an_error_with_similar_names() {
         assert!(is_said, "{line}: {}", run.stderr);
         assert!(run.stderr.contains("hint: did you mean \"debian-12\""), "{line}: {}", run.stderr);
         let run = stage.run(&format!("glance-replicator {command} --image 'arch*'"), 0);
-        assert!(run.stderr.contains("warning: none of the 3 images of "), "{}", run.stderr);
+        assert!(run.stderr.contains(" has 3 images, but none is selected: "), "{}", run.stderr);
     }
     let run = stage.run("glance-replicator size paris --image x9 --image y9", 2);
     let said = "error: 2 of the named images, such as \"x9\", are not in paris";
@@ -142,7 +142,7 @@ fn a_copy_under_a_new_id_is_made_once() {
     let run = stage.run(line, 0);
     assert!(run.stdout.contains("1 copied and verified"), "{}", run.stdout);
     let run = stage.run(&format!("{line} -n"), 0);
-    assert!(run.stdout.ends_with("1 images compared: 1 same\nnothing to do\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("1 image compared: 1 same\nnothing to do\n"), "{}", run.stdout);
 }
 
 #[test]
@@ -190,6 +190,9 @@ fn ls_prints_columns_in_order() {
     assert_eq!(list(&stage, "paris")[2]["name"], "ubuntu-24.04");
     let run = stage.run("glance-replicator ls lyon", 0);
     assert!(run.stderr.contains(" shows no images: check the project"), "{}", run.stderr);
+    let run = stage.run("glance-replicator ls paris --columns id,help", 2);
+    let said = "the columns are the properties of the images, and the fields id, name, status, ";
+    assert!(run.stderr.contains(said) && run.stdout.is_empty(), "{}", run.stderr);
     assert!(stage.run("glance-replicator ls paris --sort name,up", 2).stderr.contains("NAME,desc"));
 }
 

@@ -159,7 +159,7 @@ fn an_id_that_no_image_has_is_an_error_and_an_empty_selection_a_warning() {
         assert!(run.stderr.contains(&said), "{line:?}: {}", run.stderr);
         assert!(run.stderr.contains("hint: did you mean \"oneiric\"?"), "{}", run.stderr);
         let run = replicator(&[line, &["--image", "oneirik*"]].concat()).exits(0);
-        let said = format!("warning: none of the 1 images of dir:{old} is selected: ");
+        let said = format!("warning: dir:{old} has 1 image, but none is selected: ");
         assert!(run.stderr.contains(&said), "{line:?}: {}", report(&run));
         let run = replicator(&[line, &["--name", "oneiric"]].concat());
         assert!(!run.stderr.contains("warning: none"), "{line:?}: {}", report(&run));
@@ -183,7 +183,7 @@ fn an_id_that_no_image_has_is_an_error_and_an_empty_selection_a_warning() {
     );
     let run = reader.exits(2);
     assert!(run.stderr.contains(&format!("no image has the id {OTHER_ID} in the stream")));
-    assert!(run.stderr.contains("warning: none of the 1 images of the stream is selected"));
+    assert!(run.stderr.contains("warning: the stream has 1 image, but none is selected"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn every_other_answer_removes_nothing_and_exits_1_but_the_copies_are_made() {
         let line = stage.line();
         let run = at_a_terminal(&words(&line), types(answer));
         assert_eq!((run.code, stage.images("b")), (Some(1), vec![1, 2, 3, 4, 5]), "{run:?}");
-        let said = "the answer was no; the tool removed none of the 2 images that only the target";
+        let said = "the answer was no; the tool did not remove the 2 images that only the target";
         assert!(run.screen.contains(said), "{}", run.screen);
     }
 }

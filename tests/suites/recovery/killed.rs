@@ -97,7 +97,7 @@ pub(crate) async fn repair_completes_what_a_killed_run_left_and_no_more(stack: &
     has(&pair.between(&["repair"]).await.exits(0), &["there are no unfinished images"]);
     // The killed run still counts as unfinished.
     let run = pair.run(&["resume"]).await.exits(0);
-    has(&run, &["2 images were completed", "1 copied and verified"]);
+    has(&run, &["2 images completed", "1 copied and verified"]);
     pair.b.holds(3).await;
 }
 

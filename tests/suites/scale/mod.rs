@@ -334,11 +334,11 @@ async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
         a.kept.delete(&id(number)).await.unwrap();
     }
     let refused = sync(&["--delete", "delete", "--max-delete", "2"]).await.exits(8);
-    assert!(refused.stderr.contains("3 images are to be removed"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("3 images would be removed"), "{}", refused.stderr);
     let whole = read();
     assert_eq!(whole["exit_code"], 8);
     let said = whole["errors"][0]["message"].as_str().unwrap();
-    assert!(said.contains("3 images are to be removed"), "{whole}");
+    assert!(said.contains("3 images would be removed"), "{whole}");
     // A command line that is not understood does not touch the report of an earlier run.
     sync(&["--min-size", "x"]).await.exits(2);
     assert_eq!(read(), whole);

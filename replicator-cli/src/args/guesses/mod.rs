@@ -2,9 +2,11 @@
 //! have: the error says how the tool does it.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
+use keystone_auth::{Clouds, Environment};
 
 mod nearest;
 mod old_tool;
@@ -100,8 +102,25 @@ fn one_image(typed: &str, line: &[OsString], tree: &Command) -> Option<(String, 
     (selects && is_plain).then(|| {
         let what =
             format!("unexpected argument '{typed}' after the stores of {}", command.get_name());
-        (what, format!("to select one image, write --image {}", shell_word(typed)))
+        let stores = match command.get_positionals().count() {
+            1 => "one store",
+            _ => "one source and one target",
+        };
+        let hint = match is_a_store(typed) {
+            true => format!("run {0} once for each store: {0} takes {stores}", command.get_name()),
+            false => format!("to select one image, write --image {}", shell_word(typed)),
+        };
+        (what, hint)
     })
+}
+
+/// Whether the word is an address, an existing directory or a configured cloud.
+fn is_a_store(word: &str) -> bool {
+    let cloud = word.rsplit_once('@').map_or(word, |(cloud, _)| cloud);
+    let is_cloud = |clouds: Clouds| clouds.names().any(|name| name == cloud);
+    word.contains([':', '/'])
+        || Path::new(word).is_dir()
+        || Clouds::load(Environment::of_process()).is_ok_and(is_cloud)
 }
 
 /// The word as a shell reads it.
@@ -206,6 +225,14 @@ mod tests {
             assert!(said.contains("unexpected argument 'seed-ova' after the stores of"), "{said}");
             assert!(said.contains("hint: to select one image, write --image seed-ova"), "{said}");
         }
+        let said = refused(&["compare", "a", "b", "src"]);
+        assert!(
+            said.contains(
+                "hint: run compare once for each store: compare takes one source and one target"
+            ),
+            "{said}"
+        );
+        assert!(refused(&["ls", "a", "https://b"]).contains("ls takes one store"));
         assert!(refused(&["dump", "a", "d", "deb*"]).contains("--image 'deb*'"));
         assert!(!refused(&["config", "schema", "seed-ova"]).contains("--image"));
         assert!(!refused(&["size", "a", "it's"]).contains("--image"));

@@ -1,12 +1,13 @@
 //! The name that a mistyped word means.
 
 /// The name that is most like a word, if one is like it: one letter of three may be wrong, or the
-/// name contains the word.
+/// name contains the word. A name of one or two letters is like too many words.
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('_', "-");
     let mistakes = |name: &str| strsim::damerau_levenshtein(&word, name);
     let is_like = |name: &&str| {
-        mistakes(name) <= word.len().div_ceil(3) || word.len() > 3 && name.contains(&word)
+        let is_near = name.len() > 2 && mistakes(name) <= word.len().div_ceil(3);
+        is_near || word.len() > 3 && name.contains(&word)
     };
     names.into_iter().filter(is_like).min_by_key(|name| mistakes(name))
 }
@@ -29,5 +30,7 @@ mod tests {
         assert_eq!(nearest("copy", ["sync", "livecopy"]), Some("livecopy"));
         assert_eq!(nearest("tga", ["tag", "name"]), Some("tag"));
         assert_eq!(nearest("colour", names), None);
+        assert_eq!(nearest("d", ["a", "b"]), None);
+        assert_eq!(nearest("ab", ["ac", "bc"]), None);
     }
 }

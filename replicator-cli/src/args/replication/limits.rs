@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Limit the bytes per second, such as 512k or 10M
+    /// Limit the bytes per second, such as 10M
     ///
     /// The limit applies to all reads together, and separately to all sends together; units are
     /// powers of 1024. Two rates, such as 10M:2M, limit reading and sending. A timetable, such as

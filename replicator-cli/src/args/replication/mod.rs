@@ -150,7 +150,7 @@ pub struct ReplicaMatchingArgs {
     /// of deleted images)
     #[arg(long, global = true, value_name = "WHAT", default_value = "fail")]
     pub on_burned_id: BurnedId,
-    /// Give new copies another id than their images; a later run recognizes these copies
+    /// Give new copies another id; later runs recognize these copies
     ///
     /// A copy that has the id of its image does not count.
     #[arg(long, global = true, conflicts_with = "on_burned_id")]

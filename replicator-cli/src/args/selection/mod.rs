@@ -16,10 +16,10 @@ pub use look::{Column, Ls, Show, SortOrder};
 /// The images of a command. An image must meet one of the conditions of each kind that is given.
 #[derive(Debug, Args)]
 #[command(
-    next_help_heading = "Selection (an image must match each option; of a repeated option, one value)"
+    next_help_heading = "Selection (all options must match; a repeated option allows several values)"
 )]
 pub struct SelectionArgs {
-    /// Select images by name or id; a name may be a GLOB
+    /// Select images by id, name or a GLOB of names
     ///
     /// GLOB may contain *, ? and [a-z], and must match the complete name. A name or an id that no
     /// image has is an error.
@@ -75,8 +75,8 @@ pub struct SelectionArgs {
     pub updated_before: Option<Condition>,
     /// Select images changed in the last 12h, 7d, ...
     ///
-    /// DURATION is a time before now, such as 12h, 7d or 2w, in which the record changed.
-    #[arg(long, value_name = "DURATION", value_parser = condition("updated-within"), conflicts_with = "updated_after")]
+    /// TIME is a time before now, such as 12h, 7d or 2w, in which the record changed.
+    #[arg(long, value_name = "TIME", value_parser = condition("updated-within"), conflicts_with = "updated_after")]
     pub updated_within: Option<Condition>,
     /// Select only images that default listings hide (true) or only others (false); default: both
     #[arg(long, value_name = "true|false", value_parser = condition("os-hidden"))]

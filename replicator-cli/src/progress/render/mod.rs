@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use glance_core::units::plural;
 use replicator_engine::events::{Activity, Side, TargetProgress};
 
 use super::model::{Model, Notice, Trouble, UnderWay};
@@ -20,7 +21,10 @@ pub(super) fn lines(model: &Model, now: Instant, columns: usize, rows: usize) ->
         shown.map(|image| image_line(model, image, now, &layout)).collect();
     let hidden = model.under_way.len().saturating_sub(room);
     if hidden > 0 {
-        lines.push(line(vec![(Tone::Weak, format!("… and {hidden} more images"))], width));
+        lines.push(line(
+            vec![(Tone::Weak, format!("… and {hidden} more image{}", plural(hidden)))],
+            width,
+        ));
     }
     lines.push(line(vec![(Tone::Strong, totals(model, now))], width));
     lines
@@ -64,12 +68,12 @@ fn amounts(model: &Model) -> Vec<String> {
     if !model.is_listed() {
         let read = model.bytes_read();
         let read = (read > 0).then(|| format!("{} read", bytes(read)));
-        let images = if model.checked == 1 { "image" } else { "images" };
-        let checked = format!("{} {images} checked", model.checked);
+        let checked = format!("{} image{} checked", model.checked, plural(model.checked));
         return [Some(checked), read].into_iter().flatten().collect();
     }
     let more = if model.listed.done { "" } else { "+" };
-    let mut parts = vec![format!("{}/{}{more} images", model.images_done(), model.listed.images)];
+    let (images, listed) = (model.images_done(), model.listed.images);
+    let mut parts = vec![format!("{images}/{listed}{more} image{}", plural(listed))];
     let (done, all) = model.bytes_done();
     if all > 0 {
         parts.push(bytes_of(done, Some(all)));

@@ -126,7 +126,7 @@ fn long_and_wide_names_do_not_break_a_line() {
     }
     // As many lines as fit.
     let few = run.shown(1, 80, 5);
-    assert_eq!((few.len(), few[2].as_str()), (4, "… and 1 more images"));
+    assert_eq!((few.len(), few[2].as_str()), (4, "… and 1 more image"));
 }
 
 #[test]
@@ -182,11 +182,9 @@ fn each_target_has_a_share_of_the_line() {
     let spent = replicator_engine::events::Spent::default();
     run.hear(2, &Event::Finished { target: 1, outcome: &copied, spent: &spent });
     let lines = run.shown(2, 140, 24);
-    assert!(
-        lines[0].ends_with("west 50%") && lines[1].starts_with("0:02  0/1 images  0.5/1.0 GiB")
-    );
+    assert!(lines[0].ends_with("west 50%") && lines[1].starts_with("0:02  0/1 image  0.5/1.0 GiB"));
     run.hear(3, &Event::Finished { target: 0, outcome: &copied, spent: &spent });
-    assert_eq!(run.shown(3, 140, 24), ["0:03  1/1 images  1.0/1.0 GiB"]);
+    assert_eq!(run.shown(3, 140, 24), ["0:03  1/1 image  1.0/1.0 GiB"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::text;
 use crate::args::{Column, SortOrder};
 use crate::output::{self, JsonWriter, escaped, table_width};
-use crate::terminal::columns_of;
+use crate::terminal::{columns_of, fitted};
 
 /// Images with the fields to show.
 pub(crate) struct ImageList<'a> {
@@ -70,16 +70,18 @@ impl<'a> ImageList<'a> {
 
     /// The table for a terminal with this number of columns.
     fn table(&self, width: u16) -> Table {
-        let columns = self.shown_columns();
+        let mut columns = self.shown_columns();
+        let mut lines = self.cells(&columns);
+        self.make_room_for_names(width.into(), &mut columns, &mut lines);
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
-        let mut lines = self.cells(&columns).into_iter();
+        let mut lines = lines.into_iter();
         table.set_header(lines.next().unwrap_or_default());
         table.add_rows(lines);
         table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         for (column, named) in table.column_iter_mut().zip(&columns) {
-            column.set_padding((0, 2));
-            // An id on two lines cannot be copied; names can be of any length.
+            column.set_padding((0, GAP));
+            // An id on two lines cannot be copied.
             if UNBROKEN.contains(&named.name()) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
@@ -90,16 +92,42 @@ impl<'a> ImageList<'a> {
         table
     }
 
+    /// Cuts long names, and leaves out the last of the default columns if they leave too little room
+    /// for the names.
+    fn make_room_for_names(
+        &self,
+        width: usize,
+        columns: &mut Vec<Column>,
+        lines: &mut [Vec<String>],
+    ) {
+        let Some(name) = columns.iter().position(|column| column.name() == "name") else { return };
+        let (widths, gap) = (widths(lines), usize::from(GAP));
+        let room = |shown: usize| {
+            let others = widths[..shown].iter().enumerate().filter(|(place, _)| *place != name);
+            let others: usize = others.map(|(_, other)| other + gap).sum();
+            width.saturating_sub(others + gap)
+        };
+        let least = widths[name].min(NARROWEST_NAME);
+        let mut shown = columns.len();
+        while self.columns.is_empty() && shown > name + 1 && room(shown) < least {
+            shown -= 1;
+        }
+        columns.truncate(shown);
+        let room = room(shown).max(least);
+        for cells in lines {
+            cells.truncate(shown);
+            if columns_of(&cells[name]) > room {
+                cells[name] = fitted(&cells[name], room);
+            }
+        }
+    }
+
     /// One line for each image, for files and pipes. A text that is longer than [`WIDEST`] moves only
     /// the rest of its own line.
     fn aligned(&self) -> String {
         let columns = self.shown_columns();
         let lines = self.cells(&columns);
-        let width = |place: usize| {
-            let widths = lines.iter().map(|cells| columns_of(&cells[place]));
-            widths.max().unwrap_or_default().min(WIDEST)
-        };
-        let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+        let widths: Vec<usize> = widths(&lines).into_iter().map(|it| it.min(WIDEST)).collect();
         let mut text = String::new();
         for cells in lines {
             for ((cell, column), width) in cells.iter().zip(&columns).zip(&widths) {
@@ -137,6 +165,13 @@ impl<'a> ImageList<'a> {
     }
 }
 
+/// The width of each column of a table with these lines.
+fn widths(lines: &[Vec<String>]) -> Vec<usize> {
+    let width = |place: usize| lines.iter().map(|cells| columns_of(&cells[place])).max();
+    let columns = lines.first().map_or(0, Vec::len);
+    (0..columns).map(|place| width(place).unwrap_or_default()).collect()
+}
+
 fn is_number(column: &Column) -> bool {
     ["size", "virtual_size"].contains(&column.name())
 }
@@ -158,7 +193,13 @@ fn order(one: &Value, other: &Value, descending: bool) -> Ordering {
 }
 
 /// The columns that a narrow terminal does not break into lines.
-const UNBROKEN: &[&str] = &["id", "status", "size", "virtual_size", "visibility"];
+const UNBROKEN: &[&str] = &["id", "name", "status", "size", "virtual_size", "visibility"];
+
+/// The terminal columns between two columns of the list.
+const GAP: u16 = 2;
+
+/// The terminal columns that a long name keeps, however narrow the terminal is.
+const NARROWEST_NAME: usize = 20;
 
 /// The most terminal columns that a column of the list is filled up to.
 const WIDEST: usize = 64;
@@ -185,12 +226,32 @@ mod tests {
             let table = list.table(width).to_string();
             let longest = table.lines().map(|line| line.trim_end().chars().count()).max().unwrap();
             assert!(longest <= usize::from(width), "{width}:\n{table}");
-            assert!(table.lines().count() > 2, "{table}");
+            assert!(table.lines().count() == 2 && table.contains('…'), "{table}");
             assert!(table.contains(image.id.as_str()) && !table.contains('\u{1b}'), "{table}");
         }
         let lines = list.aligned();
         assert_eq!(lines.lines().count(), 2, "{lines}");
         assert!(lines.contains(image.id.as_str()) && !lines.contains('\u{1b}'), "{lines}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_ids_and_names() {
+        let sort = "name".parse().unwrap();
+        let mut list = ImageList::new(&[], &sort);
+        for name in ["debian-12-generic-amd64", "arch"] {
+            let attributes = Attributes { name: Some(name.to_owned()), ..Attributes::default() };
+            list.push(&Image::queued(ImageId::random(), attributes));
+        }
+        for (width, header, name) in [
+            (60, "NAME", "debian-12-generic-a…"),
+            (70, "STATUS", "debian-12-generic-am"),
+            (80, "SIZE", "debian-12-generic-amd64"),
+        ] {
+            let table = list.table(width).to_string();
+            let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+            assert!(lines.len() == 3 && lines[0].ends_with(header), "{width}:\n{table}");
+            assert!(lines[1].contains(name), "{width}:\n{table}");
+        }
     }
 
     #[test]

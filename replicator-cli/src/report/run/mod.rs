@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use glance_core::units::plural;
 use replicator_engine::metadefs::Mode;
 use replicator_engine::{CopyError, LossKind, Outcome};
 use serde_json::{Value, json};
@@ -11,12 +12,15 @@ use crate::args::Options;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics;
-use crate::output::{self, JsonWriter, quoted};
+use crate::output::{self, JsonWriter, named};
 use crate::progress;
 use crate::report::{Metadefs, members_skipped};
 use summary::Summary;
 
+pub(in crate::report) use notes::Notes;
+
 mod image;
+mod notes;
 mod summary;
 mod text;
 
@@ -32,6 +36,7 @@ pub(crate) struct Reports {
     exit: Exit,
     failures: Vec<CliError>,
     metadefs: Option<Metadefs>,
+    notes: Notes,
     begin: Instant,
 }
 
@@ -69,6 +74,7 @@ impl Reports {
             exit: Exit::Success,
             failures: Vec::new(),
             metadefs: None,
+            notes: Notes::default(),
             begin: Instant::now(),
         }
     }
@@ -102,6 +108,7 @@ impl Reports {
         self.json.entry("images", &entry);
         if output::is_text() {
             text::write(outcome, entry["bytes_sent"].as_u64(), &self.prefix(target));
+            self.notes.print(target, &outcome.journey.notes);
         }
     }
 
@@ -241,15 +248,14 @@ impl RefusedImages {
     fn add(&mut self, name: &str) {
         self.count += 1;
         if self.first.len() < MOST_NAMED {
-            self.first.push(quoted(name));
+            self.first.push(named(name));
         }
     }
 
     /// The number of images, and the first names.
     fn text(&self) -> String {
-        let images = if self.count == 1 { "image" } else { "images" };
         let more = if self.count > MOST_NAMED as u64 { ", ..." } else { "" };
-        format!("{} {images} ({}{more})", self.count, self.first.join(", "))
+        format!("{} image{} ({}{more})", self.count, plural(self.count), self.first.join(", "))
     }
 }
 

@@ -4,7 +4,7 @@ use glance_core::image::Image;
 use replicator_engine::{CopyError, Done, Outcome, Proven, TransferMethod};
 
 use super::copied_bytes;
-use crate::output::{causes, human_size, quoted};
+use crate::output::{causes, human_size, named};
 use crate::report::proof;
 
 /// Writes the outcome of an image. `sent`: the number of bytes that this run sent, if known.
@@ -39,9 +39,6 @@ pub(super) fn write(outcome: &Outcome, sent: Option<u64>, prefix: &str) {
     for loss in &outcome.losses {
         out!("  lost: {loss}");
     }
-    for note in &outcome.journey.notes {
-        out!("  note: {note}");
-    }
 }
 
 fn word(result: &Result<Done, CopyError>) -> &'static str {
@@ -61,7 +58,7 @@ fn word(result: &Result<Done, CopyError>) -> &'static str {
 /// The image, and the replica where it has another id or another name.
 fn subject(outcome: &Outcome) -> String {
     let image = &outcome.image;
-    let subject = format!("{} {}", image.id, quoted(image.label()));
+    let subject = format!("{} {}", image.id, named(image.label()));
     match (&outcome.result, outcome.journey.replica.as_deref()) {
         (Ok(Done::Removed(_)), _) | (_, None) => subject,
         (_, Some(replica)) => format!("{subject}{}", difference(image, replica)),
@@ -69,7 +66,7 @@ fn subject(outcome: &Outcome) -> String {
 }
 
 fn difference(image: &Image, replica: &Image) -> String {
-    let name = quoted(replica.label());
+    let name = named(replica.label());
     match (replica.id != image.id, replica.attributes.name != image.attributes.name) {
         (true, true) => format!(" → {} {name}", replica.id),
         (true, false) => format!(" → {}", replica.id),
@@ -94,21 +91,21 @@ fn data(outcome: &Outcome, sent: Option<u64>) -> String {
 /// What proves the data. Where the target records another digest than the source, both are named.
 fn proof_of(outcome: &Outcome) -> String {
     let Some(proven) = &outcome.journey.proven else { return String::new() };
-    let sentence = match (proven, other_digest(outcome)) {
-        (Proven::Digest(algorithm), Some(other)) => {
-            format!("verified ({algorithm} of the source, {other} of the target)")
-        }
+    let sentence = match proven {
+        Proven::Digest(algorithm) => match other_digest(outcome, algorithm) {
+            Some(other) => format!("verified ({algorithm} of the source, {other} of the target)"),
+            None => proof::sentence(proven),
+        },
         _ => proof::sentence(proven),
     };
     format!(", {sentence}")
 }
 
-/// The digest that the target records, if it is not one that the source records.
-fn other_digest(outcome: &Outcome) -> Option<&str> {
+/// The digest that the target records, if it does not record this one.
+fn other_digest<'a>(outcome: &'a Outcome, algorithm: &str) -> Option<&'a str> {
     let replica = outcome.journey.replica.as_deref()?;
-    let at_target = replica.os_hash_algo.as_deref()?;
-    let is_known = outcome.image.recorded_digests().any(|one| one.algorithm == at_target);
-    (!is_known).then_some(at_target)
+    let is_known = replica.recorded_digests().any(|one| one.algorithm == algorithm);
+    replica.os_hash_algo.as_deref().filter(|_| !is_known)
 }
 
 #[cfg(test)]
@@ -156,6 +153,10 @@ mod tests {
         assert_eq!(proof_of(&copied(image(ID, "a", "sha512"))), ", verified (sha512)");
         let both = ", verified (sha512 of the source, sha256 of the target)";
         assert_eq!(proof_of(&copied(image(ID, "a", "sha256"))), both);
+        let mut old = copied(image(ID, "a", "sha512"));
+        old.journey.proven = Some(Proven::Digest("md5".to_owned()));
+        old.journey.replica.as_mut().unwrap().checksum = Some("00".to_owned());
+        assert_eq!(proof_of(&old), ", verified (md5)");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use glance_core::image::{Image, ImageId};
 use glance_core::selection::{Condition, Latest, Rule, Selection, Shard, instant};
 use glance_core::store::listed_id;
+use glance_core::units::plural;
 use glance_core::{ImageStore, StoreError};
 use jiff::Timestamp;
 
@@ -99,7 +100,8 @@ pub(crate) fn warn_of_none_among(all: u64, store: &str) {
     output::warning(&match all {
         0 => format!("{store} shows no images: check the project and region of the sign-in"),
         all => format!(
-            "none of the {all} images of {store} is selected: check the options with --dump-filters"
+            "{store} has {all} image{s}, but none is selected: check the options with --dump-filters",
+            s = plural(all)
         ),
     });
 }

@@ -12,7 +12,7 @@ use strsim::normalized_damerau_levenshtein;
 
 use super::Selected;
 use crate::error::CliError;
-use crate::output::quoted;
+use crate::output::{named, quoted};
 
 impl Selected {
     /// Fails unless each image that the options name is in at least one of these stores. If the
@@ -69,7 +69,7 @@ pub(crate) async fn only_one(
     match &first[..] {
         [image] => Ok(selection.among([image.id.clone()].into())),
         [] => Err(CliError::usage("--rename applies to one image, but none is selected")
-            .hint("check the options with --dump-filters")),
+            .hint("name it with --image; the other options that select, such as --visibility, must match it, too")),
         several => {
             let what = format!("--rename applies to one image, but {count} images are selected");
             Err(CliError::usage(what).hint(format!("select one with --image: {}", ids(several))))
@@ -113,9 +113,8 @@ pub(crate) async fn one_image(
 
 /// The first ids of these images, with the names.
 fn ids(images: &[Image]) -> String {
-    let name = |image: &Image| image.attributes.name.as_deref().map(quoted).unwrap_or_default();
-    let shown = images.iter().take(SHOWN).map(|image| format!("{} {}", image.id, name(image)));
-    let shown: Vec<String> = shown.map(|text| text.trim_end().to_owned()).collect();
+    let text = |image: &Image| format!("{} {}", image.id, named(image.label()));
+    let shown: Vec<String> = images.iter().take(SHOWN).map(text).collect();
     let more = if images.len() > SHOWN { ", ..." } else { "" };
     format!("{}{more}", shown.join(", "))
 }

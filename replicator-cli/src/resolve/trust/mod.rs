@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use keystone_auth::Cloud;
+use keystone_auth::{Cloud, SignInError};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use tls_policy::files::crl;
@@ -12,7 +12,7 @@ use tls_policy::{
     self, ClientIdentity, Roots, TlsFileError, TlsPolicy, TlsVersion, TrustSource, pin,
 };
 
-use crate::args::{MinVersion, Trust};
+use crate::args::{MinVersion, Trust, shell_word};
 use crate::error::CliError;
 use crate::input_file;
 use crate::output::escaped;
@@ -81,6 +81,24 @@ pub(crate) fn policy(
     tracing::debug!("{side:?}: trusting {source}");
     Ok((policy, source))
 }
+
+/// The error of the sign-in to a cloud. The hint of an untrusted certificate names the entry of the
+/// cloud, and the command that shows the certificates.
+pub(crate) fn sign_in_error(error: SignInError, cloud: &Cloud) -> CliError {
+    let error = CliError::from(error);
+    let Some((before, after)) = error.hint.as_deref().and_then(|it| it.split_once(IN_CLOUDS))
+    else {
+        return error;
+    };
+    let entry = format!("cacert of the cloud {} in {}", escaped(&cloud.name), cloud.place);
+    let word = shell_word(&cloud.name);
+    let shown = format!("`glance-replicator doctor {word}` shows the certificates");
+    let hint = format!("{before}{entry}{after}; {shown}");
+    error.hint(hint)
+}
+
+/// How the hints of [`tls_policy::verdict`] name the setting of a cloud.
+const IN_CLOUDS: &str = "cacert in clouds.yaml";
 
 fn revocation_lists(path: &Path) -> Result<Vec<crl::RevocationList>, CliError> {
     input_file::check("--crl", path)?;
@@ -166,7 +184,7 @@ fn load_identity(
     passphrase_file: Option<&Path>,
 ) -> Result<ClientIdentity, CliError> {
     if let Some(file) = passphrase_file {
-        input_file::check("--key-passphrase-file", file)?;
+        input_file::check_secret("--key-passphrase-file", file)?;
     }
     ClientIdentity::load(cert, key, &|key: &Path| passphrase(passphrase_file, key))
         .map_err(|error| CliError::usage("cannot use the client certificate").caused_by(error))

@@ -22,6 +22,7 @@ fn a_guess_is_answered_with_what_to_write() {
         ("load ./images lyon debian-12", "load ./images lyon --image debian-12; "),
         ("livecopy paris seed-ova", "write a directory as ./seed-ova"),
         ("compare paris lyon seed-ova", "hint: to select one image, write --image seed-ova"),
+        ("compare paris lyon oslo", "compare takes one source and one target\n"),
         ("ls paris seed-ova", "write --image seed-ova"),
         ("livecopy paris lyon --insecure", "hint: every server is verified; name the certificate"),
         ("size paris -k", "there is no option -k"),

@@ -52,7 +52,14 @@ fn short_help_fits_on_a_screen_and_has_three_examples() {
         let pointer = format!("Run `glance-replicator {command} --help` for all options");
         assert_eq!(last, pointer, "{help}");
         // The last option is `--help`.
-        assert!(options(&help).len() <= 13, "{:?}", options(&help));
+        assert!(options(&help).len() <= 16, "{:?}", options(&help));
+    }
+    let livecopy = options(&help("livecopy", "-h", "80"));
+    for option in ["--rename", "--owner", "--new-id"] {
+        assert!(livecopy.contains(&option.to_owned()), "{livecopy:?}");
+    }
+    for command in ["ls", "show", "size", "dump"] {
+        assert!(help(command, "-h", "80").contains(" <STORE>"), "{command}");
     }
     let exit_codes = "Exit codes: ";
     assert!(help("", "--help", "100").contains(exit_codes));

@@ -13,8 +13,8 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// The form of a text of the sources, with placeholders such as `{path}`. A placeholder that
-    /// follows a letter, such as the plural in `image{s}`, is left out.
+    /// The form of a text of the sources, with placeholders such as `{path}`. The placeholder `{s}`
+    /// is the plural, as in `image{s}`. Another placeholder that follows a letter is left out.
     pub(super) fn of_source(text: &str) -> Self {
         let mut plain = String::new();
         let mut rest = text;
@@ -25,6 +25,7 @@ impl Form {
             let (piece, length) = match from.get(..2) {
                 Some("{{") => ("{", 2),
                 Some("}}") => ("}", 2),
+                _ if from.starts_with("{s}") => ("s", end),
                 _ if plain.ends_with(char::is_lowercase) => ("", end),
                 _ => ("{}", end),
             };
@@ -87,8 +88,9 @@ mod tests {
             ("cannot read {}", "cannot read FILE"),
             ("cannot read {path:?} of {}", "cannot read \"PATH\" of STORE"),
             ("{prefix}the target did not receive {}", "the target did not receive IMAGES"),
-            ("; {images} images were not started", "COUNT images were not started"),
-            ("image{s} of {}, wrong", "image of STORE, wrong"),
+            ("; {images} image{s} not started", "COUNT images not started"),
+            ("image{s} of {}, wrong", "images of STORE, wrong"),
+            ("plural{ending} of {}", "plural of STORE"),
             ("{owner}_domain", "OWNER_domain"),
             ("no TLS library of {}", "no TLS library of NAME"),
             ("write {{job}} in {path}, or {{", "write {job} in PATH, or {"),
