@@ -179,8 +179,7 @@ const LIBRARIES: &[Library] = &[
         describe: transport_rustls::describe,
         lacks: "",
         fips: transport_rustls::fips,
-        to_get_fips: "build with the feature `rustls-fips`, or with `native-tls` on a host whose \
-                      OpenSSL is in FIPS mode (with both stacks: --tls native)",
+        to_get_fips: transport_rustls::TO_GET_FIPS,
         hashers: transport_rustls::hashers,
         transport: transport_rustls::transport,
         inspect: |policy, options, url| Box::pin(transport_rustls::inspect(policy, options, url)),
@@ -192,9 +191,7 @@ const LIBRARIES: &[Library] = &[
         describe: transport_native::describe,
         lacks: "",
         fips: transport_native::fips,
-        to_get_fips: "install OpenSSL's FIPS provider, run `openssl fipsinstall`, and in \
-                      openssl.cnf activate the provider and set `default_properties = fips=yes`; \
-                      then `openssl list -providers` shows it",
+        to_get_fips: transport_native::TO_GET_FIPS,
         hashers: transport_native::hashers,
         transport: transport_native::transport,
         inspect: |policy, options, url| Box::pin(transport_native::inspect(policy, options, url)),

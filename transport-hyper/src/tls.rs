@@ -47,13 +47,16 @@ pub struct TlsStream {
 /// The parameters that client and server negotiated.
 #[derive(Debug, Clone)]
 pub struct TlsSession {
-    /// The TLS version.
-    pub version: TlsVersion,
-    /// The IANA name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`.
-    pub cipher: String,
-    /// The certificates sent by the server, as DER, its own first.
+    /// The TLS version; `None` if the TLS library does not show it.
+    pub version: Option<TlsVersion>,
+    /// The IANA name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`; `None` if the TLS library
+    /// does not show it.
+    pub cipher: Option<String>,
+    /// The certificates sent by the server, as DER, its own first, as far as the TLS library shows
+    /// them.
     pub chain: Vec<Vec<u8>>,
-    /// Whether the client answered with a certificate; `None` if the server did not request one.
+    /// Whether the client answered with a certificate; `None` if the server did not request one, or
+    /// if the TLS library does not show this.
     pub client_certificate: Option<ClientCertificate>,
 }
 

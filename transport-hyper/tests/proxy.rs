@@ -48,8 +48,8 @@ impl TlsBackend for Clear {
         self.seen.add(format!("{host} as {endpoint}"));
         if host != self.refused {
             let session = TlsSession {
-                version: TlsVersion::V1_3,
-                cipher: String::new(),
+                version: Some(TlsVersion::V1_3),
+                cipher: None,
                 chain: Vec::new(),
                 client_certificate: None,
             };

@@ -1,18 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-mod roots;
+#[cfg(not(any(feature = "platform-tls", windows, target_vendor = "apple")))]
+mod openssl;
 
-mod verify;
-
-mod identity;
-
-mod client;
-
-mod server;
-
-mod digest;
-
-mod fips;
+#[cfg(any(feature = "platform-tls", windows, target_vendor = "apple"))]
+mod platform;
 
 use std::sync::Arc;
 
@@ -21,19 +13,26 @@ use http::Uri;
 use tls_policy::TlsPolicy;
 use transport_hyper::{ClientOptions, HyperTransport, Inspection, TlsAcceptor};
 
-pub use digest::hashers;
-pub use fips::fips;
+#[cfg(not(any(feature = "platform-tls", windows, target_vendor = "apple")))]
+use self::openssl as library;
+#[cfg(any(feature = "platform-tls", windows, target_vendor = "apple"))]
+use self::platform as library;
+use library::client::Client;
+use library::server::Server;
+
+pub use library::{TO_GET_FIPS, fips, hashers};
 pub use transport_hyper::TlsSetupError;
 
 /// Creates a client that verifies servers according to `policy`.
 ///
 /// # Errors
-/// If the trusted certificates of the policy, or its client certificate, cannot be used.
+/// If the trusted certificates of the policy, or its client certificate, cannot be used, or if the
+/// library cannot apply the policy completely.
 pub fn transport(
     policy: &TlsPolicy,
     options: ClientOptions,
 ) -> Result<Arc<dyn Transport>, TlsSetupError> {
-    Ok(Arc::new(HyperTransport::new(client::Client::new(policy)?, options)))
+    Ok(Arc::new(HyperTransport::new(Client::new(policy)?, options)))
 }
 
 /// Connects to the server of `url` once, verified as by [`transport`], and reports the certificates
@@ -46,7 +45,7 @@ pub async fn inspect(
     options: ClientOptions,
     url: &Uri,
 ) -> Result<Inspection, TlsSetupError> {
-    Ok(HyperTransport::new(client::Client::new(policy)?, options).inspect(url).await)
+    Ok(HyperTransport::new(Client::new(policy)?, options).inspect(url).await)
 }
 
 /// Creates the TLS acceptor of a server from its certificate chain (the server's own certificate
@@ -58,10 +57,10 @@ pub fn acceptor(
     cert_chain_pem: &[u8],
     key_pem: &[u8],
 ) -> Result<Arc<dyn TlsAcceptor>, TlsSetupError> {
-    Ok(Arc::new(server::Server::new(cert_chain_pem, key_pem)?))
+    Ok(Arc::new(Server::new(cert_chain_pem, key_pem)?))
 }
 
 /// Names the TLS library and its version, for `--version`.
 pub fn describe() -> String {
-    openssl::version::version().to_owned()
+    library::describe()
 }

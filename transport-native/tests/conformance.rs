@@ -6,6 +6,7 @@
 use transport_native as tls;
 
 mod asking;
+mod library;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -48,7 +49,7 @@ async fn run(wrap: fn(Arc<dyn Transport>) -> Arc<dyn Transport>) {
         make: make(policy),
         trusted: front(trusted.acceptor()),
         untrusted: front(untrusted.acceptor()),
-        client_certificates: Some(ClientCertificates {
+        client_certificates: (!library::IS_LIMITED).then(|| ClientCertificates {
             make: make(with_certificate),
             asking: front(asking::acceptor(&trusted.leaf, &trusted.key, &trusted.root)),
         }),

@@ -94,8 +94,8 @@ fn session(connection: &ClientConnection, asked: Option<ClientCertificate>) -> T
     };
     let chain = connection.peer_certificates().unwrap_or_default();
     TlsSession {
-        version,
-        cipher: connection.negotiated_cipher_suite().map(cipher).unwrap_or_default(),
+        version: Some(version),
+        cipher: connection.negotiated_cipher_suite().map(cipher),
         chain: chain.iter().map(|one| one.to_vec()).collect(),
         client_certificate: asked,
     }

@@ -15,6 +15,10 @@ pub fn fips() -> Result<(), TlsSetupError> {
     Err(TlsSetupError { what, source: None })
 }
 
+/// What an operator can do if [`fips`] fails.
+pub const TO_GET_FIPS: &str = "build with the feature `rustls-fips`, or with `native-tls` on a host whose \
+                               OpenSSL is in FIPS mode (with both stacks: --tls native)";
+
 /// The feature `fips` decides this at compile time.
 pub(crate) fn is_active() -> bool {
     aws_lc_rs::default_provider().fips()

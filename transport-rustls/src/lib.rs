@@ -22,7 +22,7 @@ use tls_policy::TlsPolicy;
 use transport_hyper::{ClientOptions, HyperTransport, Inspection, TlsAcceptor};
 
 pub use digest::hashers;
-pub use fips::fips;
+pub use fips::{TO_GET_FIPS, fips};
 pub use transport_hyper::TlsSetupError;
 
 /// Creates a client that verifies servers according to `policy`.

@@ -89,7 +89,9 @@ pub(super) fn warn_if_shared(found: &Stat, path: &Path) {
         (0, _) => "the group",
         _ => "every user",
     };
-    if is_first(Subject::Directory(found.st_dev, found.st_ino)) {
+    // The types of these numbers differ between systems.
+    let device_and_inode = format!("{}/{}", found.st_dev, found.st_ino);
+    if is_first(Subject::Directory(device_and_inode)) {
         let path = path.display();
         tracing::warn!(
             "{path} is writable by {writers} (mode {mode:04o}), who can replace files in it: \
@@ -103,7 +105,7 @@ pub(super) fn warn_if_shared(found: &Stat, path: &Path) {
 enum Subject {
     Modes,
     Sync,
-    Directory(u64, u64),
+    Directory(String),
 }
 
 /// Whether this process has not yet warned about the subject.

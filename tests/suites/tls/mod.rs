@@ -8,6 +8,8 @@ mod server;
 mod bundles;
 mod forms;
 mod identities;
+#[cfg(feature = "platform-tls")]
+mod limits;
 mod middle;
 mod nginx;
 mod rows;

@@ -24,6 +24,14 @@ pub(crate) struct Stack {
 
 type Made<T> = Result<Arc<T>, TlsSetupError>;
 
+impl Stack {
+    /// Whether the stack is native-tls, which can express less than the other stacks, shows no
+    /// certificates of a server that it rejects, and only the server's own of others.
+    pub(crate) fn is_limited(&self) -> bool {
+        cfg!(feature = "platform-tls") && self.name == "native"
+    }
+}
+
 /// The TLS stacks of this build. Every row must have the same result with all of them.
 pub(crate) const STACKS: &[Stack] = &[
     #[cfg(feature = "rustls")]
@@ -47,6 +55,8 @@ pub(crate) struct Row {
     policy: TlsPolicy,
     host: &'static str,
     expected: Expected,
+    /// The words with which native-tls refuses what it cannot check completely.
+    limit: Option<&'static str>,
 }
 
 enum Expected {
@@ -79,7 +89,7 @@ fn owned(words: &[&str]) -> Vec<String> {
 fn row(name: &'static str, identity: &Identity, trusted: &[&str], expected: Expected) -> Row {
     let server = Server::Tls(Box::new(identity.clone()), String::new());
     let policy = TlsPolicy::new(Roots::Bundle(certificates(&trusted.concat())));
-    Row { name, server, policy, host: HOST, expected }
+    Row { name, server, policy, host: HOST, expected, limit: None }
 }
 
 impl Row {
@@ -102,8 +112,20 @@ impl Row {
     }
 
     /// Adds these revocation lists to the policy.
-    pub(crate) fn with_lists(mut self, lists: &[&str]) -> Self {
-        self.policy.revocation = revocation_lists(&lists.concat());
+    pub(crate) fn with_lists(self, lists: &[&str]) -> Self {
+        let lists = revocation_lists(&lists.concat());
+        self.under(|policy| policy.revocation = lists)
+    }
+
+    /// The policy trusts a certificate that another one issued, but not that other one.
+    pub(crate) fn without_root(mut self) -> Self {
+        self.limit = Some("trusts self-signed certificates only");
+        self
+    }
+
+    /// The server sends the certificate that issued its own, and the policy does not trust it.
+    pub(crate) fn with_intermediate(mut self) -> Self {
+        self.limit = Some(NOT_SHOWN);
         self
     }
 
@@ -116,6 +138,9 @@ impl Row {
     /// Changes the policy.
     pub(crate) fn under(mut self, change: impl FnOnce(&mut TlsPolicy)) -> Self {
         change(&mut self.policy);
+        if !self.policy.revocation.is_empty() {
+            self.limit = Some("cannot check revocation lists");
+        }
         self
     }
 
@@ -131,6 +156,13 @@ impl Row {
     pub(crate) async fn failure(&self) -> Option<String> {
         let mut refusals = Vec::new();
         for stack in STACKS {
+            if let (true, Some(words)) = (stack.is_limited(), self.limit) {
+                let said = self.limited(stack).await;
+                if !said.contains(words) {
+                    return Some(format!("{} ({}): {said}", self.name, stack.name));
+                }
+                continue;
+            }
             let (outcome, arrived) = ask(stack, self.server.clone(), &self.policy, self.host).await;
             match self.judged(stack, outcome, &arrived) {
                 Ok(refusal) => refusals.extend(refusal),
@@ -165,7 +197,10 @@ impl Row {
         if !arrived.is_empty() {
             return Err(format!("{} bytes arrived", arrived.len()));
         }
-        if let Some(word) = words.iter().find(|word| !error.reason.contains(*word)) {
+        let is_foreign =
+            stack.is_limited() && OF_NATIVE_TLS.iter().any(|words| error.reason.contains(words));
+        let mut missing = words.iter().filter(|word| !error.reason.contains(*word));
+        if let Some(word) = missing.next().filter(|_| !is_foreign) {
             return Err(format!("no {word:?} in {:?}", error.reason));
         }
         let hint = error.hint.clone().unwrap_or_default();
@@ -175,9 +210,25 @@ impl Row {
             TransportErrorKind::Interrupted => {}
             _ => return Err(format!("not a refusal with a remedy: {error:?}")),
         }
-        Ok(Some([error.headline().into_owned(), error.reason, hint]))
+        Ok((!is_foreign).then(|| [error.headline().into_owned(), error.reason, hint]))
+    }
+
+    /// The refusal by a stack that cannot check the server completely, or what it did instead.
+    async fn limited(&self, stack: &Stack) -> String {
+        if let Err(error) = (stack.transport)(&self.policy, ClientOptions::default()) {
+            return error.to_string();
+        }
+        match ask(stack, self.server.clone(), &self.policy, self.host).await {
+            (Err(error), arrived) if arrived.is_empty() => error.reason,
+            (outcome, arrived) => format!("{outcome:?}, and {} bytes arrived", arrived.len()),
+        }
     }
 }
+
+/// How native-tls refuses a server where the other stacks find another reason: in the words of its
+/// library, by an alert to the server, or because it does not show the certificate at fault.
+const OF_NATIVE_TLS: [&str; 3] = [" rejected the server: ", "SSL alert", NOT_SHOWN];
+const NOT_SHOWN: &str = "does not show that certificate";
 
 /// Requests a document from a new server. Returns the answer, and the bytes that arrived.
 pub(crate) async fn ask(

@@ -23,6 +23,9 @@ pub enum Fault {
     /// As [`UnknownIssuer`](Self::UnknownIssuer), but a certificate with the issuer's name is
     /// trusted. The text says which one and why it does not match, as the rest of a sentence.
     NotThatIssuer(String),
+    /// The TLS library shows only the server's own certificate, and the trust store does not contain
+    /// the certificate that issued it.
+    NotShown,
     /// The server presents a CA certificate that is not itself trusted as a server certificate.
     IsAuthority,
     /// This certificate (DER) is invalid in any role. The text is the reason, as the end of a

@@ -3,7 +3,7 @@
 
 use x509_cert::ext::pkix::BasicConstraints;
 
-use super::{constraints, flaws};
+use super::{anchors, constraints, flaws, names};
 use crate::bundle::Certificate;
 use crate::fault::Fault;
 use crate::time::now;
@@ -15,6 +15,7 @@ use crate::{Pin, RevocationList, TlsPolicy};
 #[derive(Debug)]
 pub struct Checks {
     bundle: Vec<Certificate>,
+    with_system: bool,
     lists: Vec<RevocationList>,
     pins: Vec<Pin>,
 }
@@ -27,6 +28,7 @@ impl Checks {
     pub fn of(policy: &TlsPolicy) -> Self {
         Self {
             bundle: policy.roots.bundle().to_vec(),
+            with_system: policy.roots.with_system(),
             lists: policy.revocation.clone(),
             pins: policy.pins.clone(),
         }
@@ -48,6 +50,31 @@ impl Checks {
             _ => path.windows(2).find_map(|pair| self.status(&pair[0], &pair[1], signed)),
         };
         fault.or_else(revoked).or_else(|| self.pinned(own.der()))
+    }
+
+    /// Returns the fault of a server's certificate (DER) for `host`, a DNS name or an IP address, if
+    /// there is any. The TLS library has already verified its path, but shows only this certificate:
+    /// those above it are checked if they are in the bundle, and if they are not, the server is
+    /// rejected. Above them, the system's trust store may have the authority, which is not checked.
+    /// Revocation lists are not checked.
+    pub fn objection_to_server(&self, own: &[u8], host: &str) -> Option<Fault> {
+        let sent = [own.to_vec()];
+        let is_listed = self.bundle.iter().any(|one| one.der == own);
+        let above = match is_listed {
+            true => Vec::new(),
+            false => anchors::usable(&self.bundle).map(|one| one.der.clone()).collect(),
+        };
+        let path = certificate::path(&sent, &above);
+        let Some(known) = path.first() else { return Some(certificate::unreadable(own)) };
+        let untrusted = (!is_listed && known.is_self_issued()).then_some(Fault::UnknownIssuer);
+        let is_shown = is_listed || path.last().is_some_and(Known::is_self_issued);
+        let all: Vec<_> = path.iter().map(|one| one.der().to_vec()).collect();
+        flaws::flaw(known)
+            .or_else(|| (!names::is_for(known, host)).then_some(Fault::WrongName))
+            .or(untrusted)
+            .or_else(|| of_own(&path, is_listed))
+            .or_else(|| self.objection(&all, &|_, _| false))
+            .or_else(|| (!is_shown && !self.with_system).then_some(Fault::NotShown))
     }
 
     /// Returns the clearest reason for a rejection by a TLS library. `sent` are the certificates

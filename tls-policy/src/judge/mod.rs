@@ -2,7 +2,9 @@
 //!
 //! Start in `checks.rs`: `verify.rs` of each TLS crate calls `Checks::objection`.
 
+pub mod anchors;
 pub mod checks;
 mod constraints;
 pub(crate) mod flaws;
+mod names;
 pub(crate) mod usable;

@@ -34,6 +34,11 @@ pub(crate) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, Tls
     }
 }
 
+/// Whether the certificate can be used as an authority, or as a server's own certificate.
+pub(crate) fn is_usable(one: &Certificate) -> bool {
+    Known::read(&one.der).is_some() && useless(one, now()).is_none()
+}
+
 /// Why the certificate has expired or is not valid yet, as the end of a sentence; `None` if it is
 /// valid now.
 pub(crate) fn expired(one: &Certificate) -> Option<String> {

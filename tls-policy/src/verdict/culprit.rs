@@ -13,7 +13,7 @@ pub(super) fn culprit<'a>(fault: &Fault, path: &'a [Known]) -> Option<&'a Known>
         // OpenSSL treats the last second of the validity period as expired.
         Fault::Expired => first(&|one| one.not_after() <= now),
         Fault::NotYetValid => first(&|one| one.not_before() > now),
-        Fault::WrongName | Fault::IsAuthority | Fault::NotPinned => path.first(),
+        Fault::WrongName | Fault::NotShown | Fault::IsAuthority | Fault::NotPinned => path.first(),
         Fault::UnknownIssuer | Fault::NotThatIssuer(_) => untrusted(path),
         Fault::Unfit(der, _) | Fault::Revoked(der) | Fault::NotCovered(der) => {
             first(&|one| one.is(der))

@@ -41,6 +41,19 @@ pub(super) fn other_key(path: &[Known], found: Option<&Known>, why: &str) -> Mes
     (format!("{}: {why}", not_trusted(own, top)), Some(CURRENT_CA.into()))
 }
 
+/// The message for a server whose intermediate certificate is neither trusted nor shown.
+pub(super) fn not_shown(found: Option<&Known>) -> Message {
+    let Some(own) = found else { return unknown(&[], None) };
+    let (subject, issuer) = (own.subject(), own.issuer());
+    let reason = format!(
+        "the server's certificate ({subject}) was issued by {issuer}, which is not in the trust store, \
+         and the native TLS library does not show that certificate"
+    );
+    let hint =
+        format!("add the certificate of {issuer} to the file of --cacert, or use --tls rustls");
+    (reason, Some(hint.into()))
+}
+
 fn not_trusted(own: &Known, top: &Known) -> String {
     let relation = if std::ptr::eq(own, top) { "was issued by" } else { "chains up to" };
     let (subject, issuer) = (own.subject(), top.issuer());

@@ -63,7 +63,7 @@ fn failure(fault: &Fault, path: &[Known]) -> TlsFailure {
         Fault::UnknownIssuer if path.first().is_some_and(Known::is_self_issued) => {
             TlsFailure::SelfSigned
         }
-        Fault::UnknownIssuer | Fault::NotThatIssuer(_) | Fault::IsAuthority => {
+        Fault::UnknownIssuer | Fault::NotThatIssuer(_) | Fault::NotShown | Fault::IsAuthority => {
             TlsFailure::NotTrusted
         }
         Fault::Weak => TlsFailure::Weak,
@@ -99,6 +99,7 @@ fn message(fault: &Fault, host: &str, sent: &[Vec<u8>], path: &[Known]) -> Messa
         Fault::WrongName => names(host, path),
         Fault::UnknownIssuer => issuer::unknown(path, found),
         Fault::NotThatIssuer(why) => issuer::other_key(path, found, why),
+        Fault::NotShown => issuer::not_shown(found),
         Fault::IsAuthority => is_authority(found),
         Fault::Unfit(der, why) => unfit(der, why, sent, found),
         Fault::WrongPurpose => purpose(path, found),

@@ -37,6 +37,7 @@ pub(crate) fn run() -> Result<(), Failure> {
             cargo(&[&single_stack(features)[..], &["--test", binary, "--"], suites].concat())?;
         }
     }
+    test_platform_tls()?;
     cargo(&["doc", "--workspace", "--no-deps", "--config", "build.rustdocflags=['-Dwarnings']"])?;
     library::features::run()?;
     library::api::check()
@@ -67,6 +68,16 @@ fn test_single_stacks() -> Result<(), Failure> {
     SINGLE_STACKS.iter().try_for_each(|features| cargo(&single_stack(features)))
 }
 
+/// Tests the native TLS stack of Windows and macOS, by native-tls over OpenSSL.
+fn test_platform_tls() -> Result<(), Failure> {
+    let crate_alone = ["-p", "glance-replicator-transport-native", "--features", "platform-tls"];
+    cargo(&[&["test"][..], &crate_alone].concat())?;
+    for (binary, suite) in [("tls", ""), ("offline", "suites::conformance::")] {
+        cargo(&[&single_stack(PLATFORM_TLS)[..], &["--test", binary, "--", suite]].concat())?;
+    }
+    Ok(())
+}
+
 /// The arguments of cargo that test the tool with one TLS stack.
 fn single_stack(features: &str) -> [&str; 8] {
     let [test, defaults, option] = ["test", "--no-default-features", "--features"];
@@ -85,9 +96,13 @@ const SINGLE_STACKS: [&str; 2] = [
     "glance-replicator/native-tls,tests/native-tls,tests/full",
 ];
 
-const FEATURE_SETS: [&str; 4] = [
+/// The features of a tool whose native TLS stack is that of Windows and macOS.
+const PLATFORM_TLS: &str = "glance-replicator/platform-tls,tests/platform-tls,tests/full";
+
+const FEATURE_SETS: [&str; 5] = [
     SINGLE_STACKS[0],
     SINGLE_STACKS[1],
+    PLATFORM_TLS,
     "glance-replicator/rustls,tests/rustls,glance-replicator/native-tls,tests/native-tls,tests/full",
     "glance-replicator/native-tls,tests/native-tls,glance-replicator/reqwest-native-tls,tests/full",
 ];

@@ -130,12 +130,18 @@ const TREES: &[(u8, &str, &str, &[&str])] = &[
         2,
         "glance-replicator",
         "native-tls",
-        &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys", "reqwest"],
+        &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys", "reqwest", "native-tls"],
     ),
     (
         2,
         "glance-replicator",
         "native-tls,reqwest-native-tls",
+        &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys"],
+    ),
+    (
+        2,
+        "glance-replicator",
+        "platform-tls",
         &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys"],
     ),
 ];

@@ -168,7 +168,11 @@ fn add_connection(url: &str, session: Option<&TlsSession>, findings: &mut Findin
         findings.warn("connection", &what, "configure https on the server");
         return;
     };
-    findings.fine("connection", format!("{url}: {}, {}", session.version, session.cipher));
+    let parameters = match (session.version, &session.cipher) {
+        (Some(version), Some(cipher)) => format!("{version}, {cipher}"),
+        _ => "verified TLS".to_owned(),
+    };
+    findings.fine("connection", format!("{url}: {parameters}"));
     let topic = "client certificate";
     match session.client_certificate {
         Some(asked @ ClientCertificate::Missing) => {

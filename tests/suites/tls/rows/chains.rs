@@ -20,17 +20,19 @@ async fn chains() {
     let low = unordered.below("lowest", PLAIN);
     let deep = low.issue(&[HOST], PLAIN).sending(&[&unordered.pem, &stranger.pem, &low.pem]);
     check(vec![
-        accepted("chain_ok", &whole, &[&root.pem]),
-        accepted("chain_with_root", &whole.clone().sending(&[&root.pem]), &[&root.pem]),
-        accepted("chain_out_of_order", &deep, &[&root.pem]),
+        accepted("chain_ok", &whole, &[&root.pem]).with_intermediate(),
+        accepted("chain_listed", &whole, &[&root.pem, &middle.pem]),
+        accepted("chain_with_root", &whole.clone().sending(&[&root.pem]), &[&root.pem])
+            .with_intermediate(),
+        accepted("chain_out_of_order", &deep, &[&root.pem]).with_intermediate(),
         refused(
             "missing_inter",
             &leaf,
             &[&root.pem],
             &["CN=the server", "CN=the middle", "not trusted", "sent no intermediate"],
         ),
-        accepted("inter_anchor_sent", &whole, &[&middle.pem]),
-        accepted("inter_anchor_unsent", &leaf, &[&middle.pem]),
+        accepted("inter_anchor_sent", &whole, &[&middle.pem]).without_root(),
+        accepted("inter_anchor_unsent", &leaf, &[&middle.pem]).without_root(),
         refused("untrusted", &whole, &[&stranger.pem], &["CN=the root, which is not trusted"]),
         refused(
             "untrusted_with_root",
@@ -98,7 +100,8 @@ async fn authorities_that_may_not() {
             "inter_pathlen_kept",
             &short.issue(&[HOST], PLAIN).sending(&[&short.pem]),
             &[&root.pem],
-        ),
+        )
+        .with_intermediate(),
         refused(
             "root_eku_client",
             &client_root.issue(&[HOST], PLAIN),
@@ -173,8 +176,9 @@ async fn a_server_and_its_authority_are_both_listed() {
             .with_lists(&[&another.list(&[])]),
         refused("leaf_and_root_revoked", &server, &[&server.pem, &root.pem], &["revoked"])
             .with_lists(&[&root.list(&[7])]),
-        accepted("leaf_with_a_bad_chain", &bad_chain, &[&bad_chain.pem]),
-        accepted("leaf_and_expired_root", &of_expired, &[&of_expired.pem, &expired.pem]),
+        accepted("leaf_with_a_bad_chain", &bad_chain, &[&bad_chain.pem]).without_root(),
+        accepted("leaf_and_expired_root", &of_expired, &[&of_expired.pem, &expired.pem])
+            .without_root(),
     ])
     .await;
 }
@@ -191,13 +195,16 @@ async fn cross_signed() {
     let leaf = by_one.issue(&[HOST], PLAIN);
     let sent = |above: &[&str]| leaf.clone().sending(above);
     check(vec![
-        accepted("cross_signed", &sent(&[&by_two.pem, &by_one.pem]), &[&two.pem]),
-        accepted("cross_signed_expired", &sent(&[&by_one_old.pem, &by_two.pem]), &[&two.pem]),
+        accepted("cross_signed", &sent(&[&by_two.pem, &by_one.pem]), &[&two.pem])
+            .with_intermediate(),
+        accepted("cross_signed_expired", &sent(&[&by_one_old.pem, &by_two.pem]), &[&two.pem])
+            .with_intermediate(),
         accepted(
             "cross_signed_both",
             &sent(&[&by_one_old.pem, &by_two.pem]),
             &[&one.pem, &two.pem],
-        ),
+        )
+        .with_intermediate(),
         // OpenSSL follows the first matching issuer and does not backtrack.
         refused(
             "cross_signed_second",

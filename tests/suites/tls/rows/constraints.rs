@@ -39,13 +39,17 @@ async fn malformed_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_the_root() {
+async fn of_listed_authorities() {
     let tweak = |params: &mut CertificateParams| {
         params.name_constraints = Some(constraints(Vec::new(), dns(&[HOST])));
     };
     let root = Authority::root_with("bounded", &tweak);
+    let above = Authority::root("the root");
+    let middle = above.below("bounded", &tweak);
     let words = &["CN=bounded", "name constraints"];
+    let below_middle = named(&middle, &["*.cloud.test"]).sending(&[&middle.pem]);
     check(vec![
+        refused("inter_nc_listed", &below_middle, &[&middle.pem, &above.pem], words),
         refused("root_nc_wildcard", &named(&root, &["*.cloud.test"]), &[&root.pem], words),
         accepted("root_nc_address", &root.issue(&["127.0.0.1"], PLAIN), &[&root.pem])
             .at("127.0.0.1"),
@@ -83,7 +87,7 @@ fn row(name: &'static str, bounds: &NameConstraints, names: &[&str], is_within: 
     let middle = root.below("the middle", &tweak);
     let server = named(&middle, names).sending(&[&middle.pem]);
     match is_within {
-        true => accepted(name, &server, &[&root.pem]),
+        true => accepted(name, &server, &[&root.pem]).with_intermediate(),
         false => refused(name, &server, &[&root.pem], &["CN=the middle", "name constraints"]),
     }
 }

@@ -49,9 +49,13 @@ async fn policies() {
     let [leaf, middle, root] = servers(&policies);
     let words = &["critical extension (2.5.29.32)"];
     check(vec![
-        refused("leaf_policies", &leaf.0, &[&leaf.1], words).but_accepted_by("native"),
-        refused("inter_policies", &middle.0, &[&middle.1], words).but_accepted_by("native"),
-        accepted("root_policies", &root.0, &[&root.1]),
+        refused("leaf_policies", &leaf.0, &[&leaf.1], words)
+            .but_accepted_by("native")
+            .with_intermediate(),
+        refused("inter_policies", &middle.0, &[&middle.1], words)
+            .but_accepted_by("native")
+            .with_intermediate(),
+        accepted("root_policies", &root.0, &[&root.1]).with_intermediate(),
     ])
     .await;
 }
@@ -127,7 +131,7 @@ async fn authorities_as_servers() {
         refused("leaf_ca_true", &as_ca, &[&root.pem], words),
         refused("leaf_ca_true_elsewhere", &as_ca, &[&root.pem], words).at("else.cloud.test"),
         refused("leaf_ca_true_untrusted", &as_ca, &[&stranger.pem], &["which is not trusted"]),
-        accepted("leaf_ca_true_listed", &as_ca, &[&as_ca.pem]),
+        accepted("leaf_ca_true_listed", &as_ca, &[&as_ca.pem]).without_root(),
         accepted("leaf_ca_true_and_root_listed", &as_ca, &[&as_ca.pem, &root.pem]),
         refused(
             "leaf_named_as_its_ca",

@@ -14,9 +14,9 @@ use tls_policy::{TlsPolicy, TlsVersion};
 use tokio_openssl::SslStream;
 use transport_hyper::{HandshakeError, Io, TlsBackend, TlsSession, TlsSetupError, TlsStream};
 
-use crate::identity::{self, Asked};
-use crate::roots;
-use crate::verify::Verifier;
+use super::identity::{self, Asked};
+use super::roots;
+use super::verify::Verifier;
 
 /// The [`TlsBackend`] over OpenSSL.
 pub(crate) struct Client {
@@ -114,8 +114,8 @@ fn session(ssl: &SslRef, asked: Option<ClientCertificate>) -> TlsSession {
     };
     let cipher = ssl.current_cipher().and_then(ssl::SslCipherRef::standard_name);
     TlsSession {
-        version,
-        cipher: cipher.unwrap_or_default().to_owned(),
+        version: Some(version),
+        cipher: cipher.map(ToOwned::to_owned),
         chain: sent(ssl),
         client_certificate: asked,
     }

@@ -18,10 +18,15 @@ pub fn fips() -> Result<(), TlsSetupError> {
         (true, true) => return Ok(()),
     };
     Err(TlsSetupError {
-        what: format!("{} is not in FIPS mode: {why}", crate::describe()),
+        what: format!("{} is not in FIPS mode: {why}", super::describe()),
         source: None,
     })
 }
+
+/// What an operator can do if [`fips`] fails.
+pub const TO_GET_FIPS: &str = "install OpenSSL's FIPS provider, run `openssl fipsinstall`, and in \
+                               openssl.cnf activate the provider and set `default_properties = \
+                               fips=yes`; then `openssl list -providers` shows it";
 
 fn provider_is_active() -> bool {
     offers("SHA2-256", Some("fips=yes"))
