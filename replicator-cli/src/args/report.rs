@@ -14,9 +14,8 @@ use super::{Command, JobFileCommand, Output, Sync};
 pub struct ReportFile {
     /// Also write the report to FILE, which appears when it is complete; repeatable
     ///
-    /// The name decides the format: .json, .html (a page for a browser), .md (a summary for a ticket)
-    /// or .xml (test cases for
-    /// continuous integration). A file named .txt or .log, or without an extension, has the format of
+    /// The name decides the format: .json, .ndjson, .csv, .html (a page for a browser), .md (a summary
+    /// for a ticket) or .xml (test cases for continuous integration). A file named .txt or .log, or without an extension, has the format of
     /// --output. `report merge` combines files named .json.
     #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(ReportPath::parse))]
     pub report: Vec<ReportPath>,
@@ -40,6 +39,10 @@ pub struct ReportPath {
 pub enum ReportFormat {
     /// The JSON document.
     Json,
+    /// One JSON object per line, for each event.
+    Ndjson,
+    /// Comma-separated values, one row per image.
+    Csv,
     /// A page for a browser.
     Html,
     /// Markdown for a ticket.
@@ -56,17 +59,17 @@ impl ReportPath {
         let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
         let format = match extension.as_deref() {
             Some("json") => ReportFormat::Json,
+            Some("ndjson" | "jsonl") => ReportFormat::Ndjson,
+            Some("csv") => ReportFormat::Csv,
             Some("md") => ReportFormat::Markdown,
             Some("xml") => ReportFormat::JUnit,
             Some("html" | "htm") => ReportFormat::Html,
             // The names of devices and pipes promise no format.
             None | Some("txt" | "log") => ReportFormat::OfOutput,
             Some(_) => {
-                return Err(
-                    "the name of a report ends in .json, .html, .htm, .md, .xml, .txt, .log \
-                            or has no extension"
-                        .to_owned(),
-                );
+                let what = "the name of a report ends in .json, .ndjson, .jsonl, .csv, .html, .htm, .md, \
+                            .xml, .txt or .log, or has no extension";
+                return Err(what.to_owned());
             }
         };
         Ok(Self { path, format })
@@ -81,7 +84,12 @@ impl ReportFormat {
 
     /// The format of results, if the name decides it.
     pub(crate) fn output(self) -> Option<Output> {
-        (self == Self::Json).then_some(Output::Json)
+        match self {
+            Self::Json => Some(Output::Json),
+            Self::Ndjson => Some(Output::Ndjson),
+            Self::Csv => Some(Output::Csv),
+            _ => None,
+        }
     }
 }
 

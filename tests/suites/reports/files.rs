@@ -147,7 +147,7 @@ async fn the_name_decides_the_format() {
     assert_eq!(fs::read_to_string(other).unwrap(), run.stdout);
     check_document(&json(&fs::read_to_string(upper).unwrap()));
     // A name that promises another format is refused before anything is done.
-    for name in ["r.pdf", "r.csv", "r.yaml"] {
+    for name in ["r.pdf", "r.tsv", "r.yaml"] {
         let path = place.path(name);
         let run = replicator_with(&["size", &empty, "--report", &path], &[]).exits(2);
         for words in ["the name of a report ends in", ".html", ".md", ".txt", name] {
@@ -160,6 +160,9 @@ async fn the_name_decides_the_format() {
         let run = replicator_with(&["size", &empty, "--report", &path], &[]).exits(0);
         assert!(fs::read_to_string(path).unwrap().starts_with(&run.stdout));
     }
+    let path = place.path("r.csv");
+    replicator_with(&["size", &empty, "--report", &path], &[]).exits(0);
+    assert_eq!(fs::read_to_string(path).unwrap(), "images,bytes\n0,0\n");
     // A pipe has no name that could decide.
     let (mut reader, writer) = std::io::pipe().unwrap();
     start_into(&["size", &empty, "--report", "/dev/stdout", "--output", "json"], writer).exits(0);
