@@ -243,7 +243,7 @@ fn results_that_cannot_be_written_are_said_and_exit_8_but_a_closed_pipe_changes_
         let run = start_into(line, full).exits(8);
         let said = "error: cannot write the results to standard output\n";
         assert!(run.stderr.contains(said), "{line:?}: {}", run.stderr);
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
         drop(reader);
         let run = start_into(line, writer);
         assert_eq!(run.code, Some(code), "{line:?}: {}", run.stderr);

@@ -217,14 +217,14 @@ async fn what_cannot_be_written_is_said_and_a_closed_pipe_changes_nothing() {
         let message = &written["errors"][0]["message"];
         assert_eq!(message, "cannot write the results to standard output");
 
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
         drop(reader);
         let run = start_into(&line, writer).exits(0);
         assert!(!run.stderr.contains("cannot write"), "{format}: {}", run.stderr);
         assert_eq!(json(&fs::read_to_string(&report).unwrap())["exit_code"], 0);
     }
     // Work that failed exits with its own code, whatever its reader does.
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
     drop(reader);
     let absent = place.path("absent");
     start_into(&["livecopy", &absent, &copy, "--no-state", "--output", "json"], writer).exits(2);

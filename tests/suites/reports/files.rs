@@ -164,9 +164,8 @@ async fn the_name_decides_the_format() {
     replicator_with(&["size", &empty, "--report", &path], &[]).exits(0);
     assert_eq!(fs::read_to_string(path).unwrap(), "images,bytes\n0,0\n");
     // A pipe has no name that could decide.
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
     start_into(&["size", &empty, "--report", "/dev/stdout", "--output", "json"], writer).exits(0);
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+    let text = std::io::read_to_string(fs::File::from(reader)).unwrap();
     assert_eq!(text.matches("\"schema_version\"").count(), 2, "{text}");
 }
