@@ -199,7 +199,7 @@ impl Tool<'_> {
         assert!(run.stderr.contains("--on-burned-id"), "{}", run.stderr);
         self.run(&["sync", "a", "b", "--id", id, "--on-burned-id", "skip"]).exits(0);
         let run = self.run(&["sync", "a", "b", "--id", id, "--on-burned-id", "new"]).exits(0);
-        assert!(run.stdout.contains("under another id"), "{}", run.stdout);
+        assert!(run.stdout.contains(" → "), "{}", run.stdout);
         let mark = self.cloud.mark("b");
         let run = self.run(&["sync", "a", "b", "--id", id]).exits(0);
         assert!(run.stdout.contains("1 in place"), "{}", run.stdout);
