@@ -185,9 +185,8 @@ impl Transport for Server {
             Way::Refused => (400, Body::empty()),
             Way::NoJson => (200, Body::from(Bytes::from_static(b"<html>"))),
             Way::HangsUp => {
-                let (endpoint, reason) = ("https://g".to_owned(), "it hung up".to_owned());
                 let kind = TransportErrorKind::Interrupted;
-                return Err(TransportError { kind, endpoint, reason, hint: None, source: None });
+                return Err(TransportError::new(kind, "https://g", "it hung up"));
             }
         };
         Ok(Response::builder().status(status).body(body).unwrap())

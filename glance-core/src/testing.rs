@@ -82,7 +82,7 @@ impl Transport for ScriptedTransport {
             if let Err(error) = chunk {
                 let kind = TransportErrorKind::Body;
                 let failed = TransportError::new(kind, "https://scripted", "the body failed");
-                return Err(TransportError { source: Some(error), ..failed });
+                return Err(failed.caused_by(error));
             }
         }
         let next = locked(&self.answers).pop_front();

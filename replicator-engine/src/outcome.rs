@@ -13,6 +13,7 @@ use crate::loss::Loss;
 
 /// The result for one image.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The image as the source describes it; for a removed image, as the target described it.
     pub image: Image,
@@ -74,6 +75,7 @@ impl fmt::Display for Removal {
 
 /// How the data of an image reached the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DataPath {
     /// How the data was transferred; `None` if it was not.
     pub way: Option<TransferMethod>,

@@ -272,13 +272,8 @@ fn status(code: u16) -> Response<Body> {
 }
 
 fn lost() -> TransportError {
-    TransportError {
-        kind: TransportErrorKind::Interrupted,
-        endpoint: "https://faulty".to_owned(),
-        reason: "it was cut on purpose".to_owned(),
-        hint: None,
-        source: None,
-    }
+    let kind = TransportErrorKind::Interrupted;
+    TransportError::new(kind, "https://faulty", "it was cut on purpose")
 }
 
 /// The first `after` bytes of a body, followed by an error.

@@ -163,8 +163,7 @@ impl<'a> Peer<'a> {
 
     fn failure(&self, kind: TransportErrorKind, reason: String, hint: &str) -> TransportError {
         let hint = self.hint.clone().unwrap_or_else(|| hint.to_owned());
-        let (endpoint, hint) = (self.name.clone(), Some(hint));
-        TransportError { kind, endpoint, reason, hint, source: None }
+        TransportError::new(kind, &self.name, reason).hint(hint)
     }
 }
 

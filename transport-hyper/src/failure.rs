@@ -62,11 +62,9 @@ fn judged(error: &legacy::Error) -> Option<TransportError> {
 /// Finds the [`TransportError`] of the connector or connection that hyper has wrapped.
 fn inner_transport_error(error: &legacy::Error) -> Option<TransportError> {
     let inner = all_causes(error).find_map(|error| error.downcast_ref::<TransportError>())?;
-    Some(TransportError {
-        kind: inner.kind,
-        endpoint: inner.endpoint.clone(),
-        reason: inner.reason.clone(),
-        hint: inner.hint.clone(),
-        source: None,
+    let error = TransportError::new(inner.kind, &inner.endpoint, &inner.reason);
+    Some(match &inner.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
     })
 }

@@ -134,18 +134,13 @@ impl Proxy {
             401 | 403 | 405 | 407 => TransportErrorKind::Refused,
             _ => TransportErrorKind::Connect,
         };
-        TransportError { kind, hint: Some(hint), ..self.failure(reason) }
+        TransportError::new(kind, self.to_string(), reason).hint(hint)
     }
 
     /// The error for a proxy that cannot be reached or does not respond properly.
     pub(crate) fn failure(&self, reason: String) -> TransportError {
-        TransportError {
-            kind: TransportErrorKind::Connect,
-            endpoint: self.to_string(),
-            reason,
-            hint: Some(self.advice()),
-            source: None,
-        }
+        TransportError::new(TransportErrorKind::Connect, self.to_string(), reason)
+            .hint(self.advice())
     }
 
     /// The hint for a proxy that cannot be reached.

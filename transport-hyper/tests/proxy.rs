@@ -55,13 +55,8 @@ impl TlsBackend for Clear {
             };
             return Ok(TlsStream { io, session });
         }
-        Err(HandshakeError::from(TransportError {
-            kind: TransportErrorKind::Tls(TlsFailure::NotTrusted),
-            endpoint: endpoint.to_owned(),
-            reason: "it is a stranger".to_owned(),
-            hint: None,
-            source: None,
-        }))
+        let kind = TransportErrorKind::Tls(TlsFailure::NotTrusted);
+        Err(HandshakeError::from(TransportError::new(kind, endpoint, "it is a stranger")))
     }
 }
 

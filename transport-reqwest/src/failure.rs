@@ -45,8 +45,7 @@ const CLOSED: &str =
 fn connect(error: &reqwest::Error, uri: &Uri, endpoint: &str) -> TransportError {
     let host = uri.host().unwrap_or_default();
     let failure = |kind, DialError { reason, hint }| {
-        let (endpoint, hint) = (endpoint.to_owned(), Some(hint.to_owned()));
-        TransportError { kind, endpoint, reason, hint, source: None }
+        TransportError::new(kind, endpoint, reason).hint(hint)
     };
     if error.is_timeout() {
         let reason = "no connection within the time limit".to_owned();

@@ -157,16 +157,12 @@ impl State {
 
 impl Open {
     fn refusal(&self, server: &str, failures: u32) -> TransportError {
-        TransportError {
-            kind: TransportErrorKind::Connect,
-            endpoint: server.to_owned(),
-            reason: format!(
-                "not tried, because {failures} requests in a row failed; the last error: {}",
-                self.last
-            ),
-            hint: Some("run again when the server is up".to_owned()),
-            source: None,
-        }
+        let reason = format!(
+            "not tried, because {failures} requests in a row failed; the last error: {}",
+            self.last
+        );
+        TransportError::new(TransportErrorKind::Connect, server, reason)
+            .hint("run again when the server is up")
     }
 }
 

@@ -144,6 +144,7 @@ pub struct ServerCertificate(pub Arc<[u8]>);
 /// The reason why a request got no response.
 #[derive(Debug, thiserror::Error)]
 #[error("{} {endpoint}: {reason}", kind.failure())]
+#[non_exhaustive]
 pub struct TransportError {
     /// The kind of failure.
     pub kind: TransportErrorKind,
@@ -168,6 +169,18 @@ impl TransportError {
     ) -> Self {
         let (endpoint, reason) = (endpoint.into(), reason.into());
         Self { kind, endpoint, reason, hint: None, source: None }
+    }
+
+    /// Adds what the operator can do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Adds the underlying error.
+    #[must_use]
+    pub fn caused_by(self, source: impl Into<BodyError>) -> Self {
+        Self { source: Some(source.into()), ..self }
     }
 
     /// What happened, in a few words, such as `certificate expired`; for the first line of a

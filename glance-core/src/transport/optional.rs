@@ -36,9 +36,7 @@ mod tests {
     #[async_trait]
     impl Transport for HangsUp {
         async fn send(&self, _: Request<Body>) -> Result<Response<Body>, TransportError> {
-            let (endpoint, reason) = ("https://g".to_owned(), "it hung up".to_owned());
-            let kind = TransportErrorKind::Interrupted;
-            Err(TransportError { kind, endpoint, reason, hint: None, source: None })
+            Err(TransportError::new(TransportErrorKind::Interrupted, "https://g", "it hung up"))
         }
     }
 

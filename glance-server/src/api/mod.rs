@@ -209,13 +209,8 @@ impl Transport for GlanceApi {
                 page
             }
             Err(Refusal::Body(source)) => {
-                return Err(TransportError {
-                    kind: TransportErrorKind::Body,
-                    endpoint: origin,
-                    reason: "the request's body failed".into(),
-                    hint: None,
-                    source: Some(source),
-                });
+                let (kind, reason) = (TransportErrorKind::Body, "the request's body failed");
+                return Err(TransportError::new(kind, origin, reason).caused_by(source));
             }
         };
         let request_id = format!("req-{}", uuid::Uuid::new_v4());

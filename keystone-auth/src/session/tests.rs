@@ -47,13 +47,8 @@ impl Transport for Keystone {
         tokio::time::sleep(Duration::from_millis(10)).await;
         let status = self.status.load(Ordering::SeqCst);
         if status == 0 {
-            return Err(TransportError {
-                kind: TransportErrorKind::Connect,
-                endpoint: "https://ks".into(),
-                reason: "refused".into(),
-                hint: Some("look".into()),
-                source: None,
-            });
+            let kind = TransportErrorKind::Connect;
+            return Err(TransportError::new(kind, "https://ks", "refused").hint("look"));
         }
         let body = r#"{"token": {"issued_at": "2020-01-01T00:00:00.000000Z",
             "expires_at": "2020-01-01T01:00:00.000000Z", "catalog": [{"type": "image",

@@ -257,6 +257,7 @@ pub enum Event<'a> {
 
 /// The next attempt of something that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retry {
     /// The number of the next attempt; the first retry is attempt 2.
     pub attempt: u32,
@@ -270,6 +271,11 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// The attempt with this number, of `of`. Displays can be tested with it.
+    pub fn new(attempt: u32, of: u32, pause: Option<Duration>, reason: impl Into<String>) -> Self {
+        Self { attempt, of, pause, reason: reason.into() }
+    }
+
     /// Whether a server refused the request because it serves too many.
     pub(crate) fn is_refusal(&self) -> bool {
         ["429", "503"].iter().any(|status| self.reason.starts_with(status))

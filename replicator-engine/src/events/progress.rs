@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// How far the copy of one image is, at all targets that are in work together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// The bytes read from the source.
     pub read: Moved,
@@ -27,6 +28,7 @@ pub struct Moved {
 /// is where these times grow most. A copy waits for one thing at a time, except with several targets
 /// or several streams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Waited {
     /// For bytes of the source.
     pub source: Duration,
@@ -144,6 +146,7 @@ impl fmt::Display for Activity {
 
 /// What the copy of an image to one target took, all attempts of the run together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Spent {
     /// Time in work. The time between two attempts does not count.
     pub time: Duration,

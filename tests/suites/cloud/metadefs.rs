@@ -258,13 +258,8 @@ impl Transport for Broken {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let writes = request.method() != Method::GET;
         let seen = self.seen.fetch_add(usize::from(writes), Ordering::SeqCst) + usize::from(writes);
-        let gone = || TransportError {
-            kind: TransportErrorKind::Interrupted,
-            endpoint: "b".to_owned(),
-            reason: "the test broke it".to_owned(),
-            hint: None,
-            source: None,
-        };
+        let kind = TransportErrorKind::Interrupted;
+        let gone = || TransportError::new(kind, "b", "the test broke it");
         if seen > self.nth {
             return Err(gone());
         }

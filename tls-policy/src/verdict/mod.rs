@@ -30,8 +30,11 @@ pub fn refusal(
         _ => TransportErrorKind::Tls(failure(fault, &path)),
     };
     let (reason, hint) = message(fault, host, sent, &path);
-    let hint = hint.map(Cow::into_owned);
-    TransportError { kind, endpoint: endpoint.to_owned(), reason, hint, source: None }
+    let error = TransportError::new(kind, endpoint, reason);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }
 
 /// The index in `sent` of the certificate that is at fault, if it is one of them.

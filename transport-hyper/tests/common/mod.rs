@@ -15,12 +15,8 @@ impl TlsBackend for Refuses {
         endpoint: &str,
         _: Box<dyn Io>,
     ) -> Result<TlsStream, HandshakeError> {
-        Err(HandshakeError::from(TransportError {
-            kind: TransportErrorKind::Tls(TlsFailure::NotTrusted),
-            endpoint: endpoint.to_owned(),
-            reason: format!("{host} is refused"),
-            hint: Some("a hint".to_owned()),
-            source: None,
-        }))
+        let kind = TransportErrorKind::Tls(TlsFailure::NotTrusted);
+        let refused = TransportError::new(kind, endpoint, format!("{host} is refused"));
+        Err(HandshakeError::from(refused.hint("a hint")))
     }
 }

@@ -154,7 +154,7 @@ impl<T> Guarded<T> {
 fn unreadable(own: BodyError, endpoint: &str) -> TransportError {
     let reason = "the data cannot be read".to_owned();
     let error = TransportError::of_exchange(TransportErrorKind::Body, reason, endpoint);
-    TransportError { source: Some(own), ..error }
+    error.caused_by(own)
 }
 
 fn silent(limit: Duration, endpoint: &str) -> TransportError {

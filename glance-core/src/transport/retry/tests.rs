@@ -43,8 +43,7 @@ impl Transport for Server {
                     (http::StatusCode::SERVICE_UNAVAILABLE, headers);
             }
             Fails(kind) => {
-                let (endpoint, reason) = (String::new(), "it broke".to_owned());
-                return Err(TransportError { kind, endpoint, reason, hint: None, source: None });
+                return Err(TransportError::new(kind, "", "it broke"));
             }
         }
         Ok(answer)

@@ -274,16 +274,18 @@ mod tests {
             TargetProgress { target, sent, activity: Activity::default() }
         };
         let mut courses = Courses::default();
-        let progress = |totals: [u64; 2]| Progress {
-            targets: vec![sent(0, totals[0]), sent(1, totals[1])],
-            ..Progress::default()
+        let progress = |totals: [u64; 2]| {
+            let mut progress = Progress::default();
+            progress.targets = vec![sent(0, totals[0]), sent(1, totals[1])];
+            progress
         };
         for target in [0, 1] {
             courses.hear(&Event::Started { target, image: &image, attempt: 1 }, 0.0);
         }
         courses.hear(&Event::Progress { image: &image, progress: &progress([5, 3]) }, 1.0);
         let outcome = Outcome::of(image.clone(), Ok(Done::Copied));
-        let all = Spent { sent: 5, ..Spent::default() };
+        let mut all = Spent::default();
+        all.sent = 5;
         courses.hear(&Event::Finished { target: 0, outcome: &outcome, spent: &all }, 2.0);
         courses.take(0, &image.id);
         courses.hear(&Event::Progress { image: &image, progress: &progress([5, 4]) }, 3.0);

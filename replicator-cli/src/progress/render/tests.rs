@@ -57,12 +57,10 @@ impl Run {
             TargetProgress { target, sent, activity: *activity }
         });
         let read = at.iter().map(|(position, _)| *position).max().unwrap_or(0);
-        let source = Duration::from_secs(waited);
-        let progress = Progress {
-            read: Moved { total: read, position: read },
-            waited: Waited { source, ..Waited::default() },
-            targets: targets.collect(),
-        };
+        let mut progress = Progress::default();
+        progress.read = Moved { total: read, position: read };
+        progress.waited.source = Duration::from_secs(waited);
+        progress.targets = targets.collect();
         self.hear(second, &Event::Progress { image, progress: &progress });
         self.model.measure(self.at(second));
     }
@@ -137,8 +135,7 @@ fn retries_and_stalls_take_the_place_of_the_bar() {
     run.start(&one);
     run.move_on(1, &one, &[(GIB / 2, Activity::Reading)], 0);
     let seconds = Duration::from_secs;
-    let reason = "503 Service Unavailable".to_owned();
-    let retry = Retry { attempt: 2, of: 11, pause: Some(seconds(20)), reason };
+    let retry = Retry::new(2, 11, Some(seconds(20)), "503 Service Unavailable");
     let retrying =
         Event::Retrying { image: Some(&one.id), target: None, side: Side::Target, retry: &retry };
     run.hear(2, &retrying);
