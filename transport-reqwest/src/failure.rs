@@ -44,9 +44,8 @@ const CLOSED: &str =
 /// The error of a connection that was not opened.
 fn connect(error: &reqwest::Error, uri: &Uri, endpoint: &str) -> TransportError {
     let host = uri.host().unwrap_or_default();
-    let failure = |kind, DialError { reason, hint }| {
-        TransportError::new(kind, endpoint, reason).hint(hint)
-    };
+    let failure =
+        |kind, DialError { reason, hint }| TransportError::new(kind, endpoint, reason).hint(hint);
     if error.is_timeout() {
         let reason = "no connection within the time limit".to_owned();
         return failure(TransportErrorKind::Timeout, DialError { reason, hint: CHECK_SILENT });

@@ -57,7 +57,7 @@ impl Speed {
     /// What the work waited for most, if it waited for a good part of the time.
     pub(super) fn limit(&self) -> Option<Limit> {
         let (first, last, seconds) = self.ends()?;
-        let Waited { source, processor, bandwidth, spool, targets } =
+        let Waited { source, processor, bandwidth, spool, targets, .. } =
             last.waited.minus(first.waited);
         let waits = [
             (source, Limit::Source),
@@ -113,7 +113,11 @@ mod tests {
     fn work_that_hardly_waits_has_no_limit() {
         let begin = Instant::now();
         let mut speed = Speed::default();
-        let waited = |millis| Waited { source: Duration::from_millis(millis), ..Waited::default() };
+        let waited = |millis| {
+            let mut waited = Waited::default();
+            waited.source = Duration::from_millis(millis);
+            waited
+        };
         speed.add(begin, 0, waited(0));
         speed.add(begin + Duration::from_secs(2), 5, waited(400));
         assert_eq!(speed.limit(), None);

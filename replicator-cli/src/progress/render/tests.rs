@@ -1,5 +1,5 @@
 use glance_core::image::{Attributes, Image, ImageId, Status};
-use replicator_engine::events::{Activity, Event, Moved, Progress, Retry, Waited};
+use replicator_engine::events::{Activity, Event, Moved, Progress, Retry};
 use replicator_engine::{Done, Outcome, State};
 
 use super::*;
