@@ -45,7 +45,7 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
     for _ in 0..2 {
         let run = pair.run(&["resume", "-n"]).await.exits(1);
         let typed = format!("unfinished: livecopy {} {} --transfers 1", pair.a.url, pair.b.url);
-        has(&run, &[&typed, "the process was killed", "1 image was completed"]);
+        has(&run, &[&typed, "the process was killed", "1 image completed"]);
         has(&run, &[&format!("uploading: {} \"image 2\"", id(2))]);
         lacks(&run, &[id(1).as_str(), id(3).as_str()]);
     }
