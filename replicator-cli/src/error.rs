@@ -210,8 +210,8 @@ impl Error for CliError {
 }
 
 /// The hint after a run that was stopped. Glance has no request that continues an upload.
-const CONTINUE: &str = "run the command again to continue: it skips the images in place, and begins an \
-    upload that was broken off from the beginning";
+const CONTINUE: &str = "run the command again to continue: it skips the images in place, and sends an \
+    interrupted upload again from the beginning";
 
 /// The hint if the target is a directory.
 const CONTINUE_IN_DIRECTORY: &str = "run the command again to continue: it skips the images in place, \
