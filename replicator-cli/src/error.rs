@@ -119,16 +119,11 @@ impl From<StoreError> for CliError {
 impl CliError {
     /// The error of a run whose target is a directory.
     pub(crate) fn of_run_to_directory(error: RunError) -> Self {
-        let mut failure = Self::from(error);
-        if failure.hint.as_deref() == Some(CONTINUE) {
-            failure.hint = Some(CONTINUE_IN_DIRECTORY.to_owned());
-        }
-        failure
+        Self::of_run(error, CONTINUE_IN_DIRECTORY)
     }
-}
 
-impl From<RunError> for CliError {
-    fn from(error: RunError) -> Self {
+    /// The error of a run. `to_continue` is the hint if the run was stopped.
+    fn of_run(error: RunError, to_continue: &str) -> Self {
         let what = error.to_string();
         let (exit, hint) = match error {
             RunError::Listing(error) => return error.into(),
@@ -147,7 +142,7 @@ impl From<RunError> for CliError {
                 Exit::LimitReached,
                 "make the journal writable (free space, permissions), then run `resume`",
             ),
-            RunError::Stopped { why, .. } => (why.into(), CONTINUE),
+            RunError::Stopped { why, .. } => (why.into(), to_continue),
             RunError::TooManyFailures { .. } => (
                 Exit::SomeFailed,
                 "fix the failures and run the command again, or raise --max-errors",
@@ -155,6 +150,12 @@ impl From<RunError> for CliError {
             _ => return Self { exit: Exit::SomeFailed, ..Self::usage(what) },
         };
         Self { exit, ..Self::usage(what).hint(hint) }
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        Self::of_run(error, CONTINUE)
     }
 }
 

@@ -14,7 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, fstat, openat, statat};
 use rustix::io::Errno;
 use uuid::Uuid;
 
@@ -119,7 +119,14 @@ impl Dir {
             Err(Errno::EXIST) => self.subdirectory(name),
             made => {
                 made?;
-                let made = self.subdirectory(name)?;
+                let made = self.subdirectory(name).or_else(|error| match error.kind() {
+                    // The umask may have removed permissions of the owner.
+                    ErrorKind::PermissionDenied => {
+                        chmodat(&self.descriptor, name, Mode::RWXU, AtFlags::empty())?;
+                        self.subdirectory(name)
+                    }
+                    _ => Err(error),
+                })?;
                 let file = File::from(made.descriptor.try_clone()?);
                 tolerant::set_mode(&file, 0o700, &self.path)?;
                 Ok(made)

@@ -18,7 +18,7 @@ mod serving;
 use std::fs;
 use std::path::Path;
 
-use crate::support::common::{Run, piped, replicator_with, start_into, start_piped};
+use crate::support::common::{Run, cleared, piped, replicator_with, start_into, start_piped};
 use crate::support::old_dump::{ID, OTHER_ID, write_old_image};
 
 fn replicator(line: &[&str]) -> Run {
@@ -383,8 +383,12 @@ fn a_closed_output_does_not_stop_the_work() {
 
 /// Runs the tool from a shell that first runs `shell`.
 fn after(shell: &str, line: &[&str]) -> std::process::Output {
-    let mut command = std::process::Command::new("sh");
+    let mut command = cleared(std::process::Command::new("sh"));
     command.args(["-ec", &format!("{shell}; exec \"$@\""), "sh"]);
+    if rustix::process::geteuid().is_root() {
+        // Modes hold for root, too, without these capabilities.
+        command.args(["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]);
+    }
     command.arg(env!("CARGO_BIN_EXE_glance-replicator-under-test")).args(line).output().unwrap()
 }
 

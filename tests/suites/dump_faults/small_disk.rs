@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::support::common::cleared;
 use crate::support::old_dump::{ID, OTHER_ID, write_old_image};
 
 /// Runs the tool in a mount namespace with a filesystem of 8 MiB at the directory `small`.
@@ -10,7 +11,7 @@ fn on_a_small_filesystem(small: &str, line: &[&str]) -> (i32, String) {
     let mount = format!("mount -t tmpfs -o size=8m,mode=700 small {small}");
     let keep = format!("ls -l {small}/dump; cat {small}/dump/*.json");
     let shell = format!("{mount}; \"$@\" || code=$?; {keep} || true; exit ${{code:-0}}");
-    let mut command = std::process::Command::new("unshare");
+    let mut command = cleared(std::process::Command::new("unshare"));
     command.args(["-m", "sh", "-ec", &shell, "sh"]);
     command.arg(env!("CARGO_BIN_EXE_glance-replicator-under-test")).args(line);
     let output = command.output().unwrap();

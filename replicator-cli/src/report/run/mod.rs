@@ -125,8 +125,11 @@ impl Reports {
 
     /// Whether the run processed no image and had no failure.
     pub(crate) fn is_empty(&self) -> bool {
-        let is_empty = |report: &TargetReport| report.summary.images() == 0;
-        self.failures.is_empty() && self.each.iter().all(is_empty)
+        self.failures.is_empty() && !self.has_images()
+    }
+
+    fn has_images(&self) -> bool {
+        self.each.iter().any(|report| report.summary.images() > 0)
     }
 
     /// The report of the metadata definitions of a target. No image can be reported afterwards.
@@ -162,10 +165,14 @@ impl Reports {
     pub(crate) fn finish(mut self) -> Exit {
         let exits = (0..self.each.len()).map(|target| self.exit(target));
         let exit = exits.fold(self.exit, Exit::worse);
+        // Totals of zeros would only hide the error of a run that failed at its start.
+        let has_totals = self.failures.is_empty() || self.has_images();
         for target in 0..self.each.len() {
             metrics::ended(self.name_among_several(target), self.exit(target));
             let (prefix, summary) = (self.prefix(target), &self.each[target].summary);
-            out!("{prefix}{}", summary.text());
+            if has_totals {
+                out!("{prefix}{}", summary.text());
+            }
             if summary.members_skipped > 0 {
                 out!("{prefix}{}", members_skipped(summary.members_skipped));
             }
@@ -180,7 +187,9 @@ impl Reports {
             // and a stopped run has moved parts of images.
             let bytes = output::moved(target) + self.each[target].summary.imported();
             let name = self.name_among_several(target);
-            out!("{}{}", self.prefix(target), progress::course(bytes, took, name));
+            if has_totals {
+                out!("{}{}", self.prefix(target), progress::course(bytes, took, name));
+            }
         }
         self.write_summaries();
         let losses: Vec<CliError> =

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::suites::cloud::via::{Scene, attributes};
+use crate::support::common::cleared;
 
 /// A web server that serves the data at every path except `/none/…`. At `/slow/…` it sends the
 /// second half only after the gate opens.
@@ -198,7 +199,8 @@ async fn an_import_whose_run_was_killed_is_finished_by_the_next() {
     let image = scene.image(image, data(8).into()).await;
     let template = format!("{url}/slow/{{id}}");
     let line = line("a", &template, &image.id);
-    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test"))
+    let tool = env!("CARGO_BIN_EXE_glance-replicator-under-test");
+    let mut run = cleared(std::process::Command::new(tool))
         .args(&line)
         .env("OS_CLIENT_CONFIG_FILE", scene.cloud.text("clouds_yaml"))
         .spawn()
