@@ -9,3 +9,4 @@ pub mod errors;
 pub mod file_lock;
 pub mod json;
 pub mod record;
+pub mod shared_counter;

@@ -25,7 +25,10 @@ use transport_hyper::{ClientOptions, TlsAcceptor};
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
     run(|transport| transport).await;
-    // One run after the other, because both measure time.
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_with_retries() {
     run(|transport| {
         let persistence = RetryPolicy { pauses: Backoff::NONE, ..RetryPolicy::default() }.times(1);
         Arc::new(Retrying::new(transport, persistence))

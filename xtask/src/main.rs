@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Command::Monitoring => ci::monitoring::run(),
         Command::Packages { subject } => packages::run(subject),
         Command::Page => page::run(),
-        Command::ReleaseCheck => ci::release_check::run(),
+        Command::ReleaseCheck(arguments) => ci::release_check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
     };
@@ -126,7 +126,7 @@ enum Command {
     /// pages, the guide, the demo, the HTML reports, metrics and systemd units, the examples for Slurm
     /// and Kubernetes, the crates, every suite with each TLS stack alone, FIPS mode, the packages
     /// (hours). A check that passed on this commit is not repeated.
-    ReleaseCheck,
+    ReleaseCheck(ci::release_check::Arguments),
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),
     /// Check the invariants of ARCHITECTURE.md.

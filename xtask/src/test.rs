@@ -1,7 +1,9 @@
 //! `cargo xtask test`: installs the tests' requirements and runs every test, with all TLS stacks
 //! and against the real cloud; or, with `--quick`, the tests that need only Rust.
 
+use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
+use std::thread::available_parallelism;
 
 use clap::Args;
 
@@ -9,7 +11,7 @@ use crate::cloud;
 use crate::failure::Failure;
 use crate::library::examples;
 use crate::output::say;
-use crate::shell::{cargo, find, install};
+use crate::shell::{cargo, cargo_with, find, install};
 
 /// The arguments of `cargo xtask test`.
 #[derive(Args)]
@@ -23,7 +25,9 @@ pub(crate) struct Arguments {
 /// Runs every test, or the quick ones.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.quick {
-        cargo(&["test"])?;
+        // Many tests wait most of the time.
+        let threads = (2 * available_parallelism().map_or(1, NonZeroUsize::get)).to_string();
+        cargo_with(&["test"], &[("RUST_TEST_THREADS", &threads)])?;
         examples::run()?;
         say(LEFT_OUT);
         return Ok(());

@@ -346,6 +346,29 @@ async fn runs_at_the_same_time_have_a_journal_each_and_the_next_one_takes_over()
 }
 
 #[tokio::test]
+async fn a_claim_is_the_first_if_no_other_run_has_claimed_an_image() {
+    let (_directory, path) = place();
+    let is_first = async |journal: &Journal, number| {
+        let claim = journal.claim(&id(number)).await.unwrap();
+        (claim.is_first(), claim)
+    };
+    let one = open(&path).of("one");
+    let (first, claim) = is_first(&one, 1).await;
+    assert!(first && is_first(&one, 2).await.0);
+    // The other run begins while an image is in work, which it may list before the image is done.
+    let other = open(&path).of("other");
+    drop(claim);
+    assert!(is_first(&one, 1).await.0, "the other run has not claimed anything yet");
+    assert!(!is_first(&other, 1).await.0);
+    assert!(!is_first(&one, 3).await.0, "the other run may have changed this image");
+    // A run that begins when nothing is in work, and one that has come and gone.
+    let third = open(&path).of("third");
+    assert!(is_first(&third, 1).await.0);
+    assert!(is_first(&open(&path).of("fourth"), 2).await.0);
+    assert!(!is_first(&third, 2).await.0);
+}
+
+#[tokio::test]
 async fn an_image_is_claimed_by_one_run_at_a_time() {
     let (directory, path) = place();
     let (one, other) = (open(&path).of("one"), open(&path).of("other"));
@@ -362,12 +385,12 @@ async fn an_image_is_claimed_by_one_run_at_a_time() {
     // A killed process leaves a file without a lock. The next run removes the file.
     let claims = path.parent().unwrap().join("claims");
     let target = fs::read_dir(&claims).unwrap().next().unwrap().unwrap().path();
-    assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 1, "only the counter");
     fs::write(target.join(format!("{}.lock", id(1))), "{\"pid\":1}").unwrap();
     drop(one.claim(&id(1)).await.unwrap());
     fs::write(target.join(format!("{}.lock", id(2))), "{\"pid\":1}").unwrap();
     open(&path);
-    assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 1, "only the counter");
     drop(directory);
 }
 

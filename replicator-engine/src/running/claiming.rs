@@ -1,7 +1,7 @@
 //! Claims images, so that two runs at the same time never work on the same one.
 //!
-//! A run claims an image before it changes anything, and then reads both records again: until the
-//! claim, another run may have changed what the listing said. The wait for an image of another run
+//! A run claims an image before it changes anything. If other runs claim images of the target, it then
+//! reads both records again: until the claim, another run may have changed what the listing said. The wait for an image of another run
 //! is at the end of the run, where it delays no other image.
 
 use std::time::Duration;
@@ -15,34 +15,51 @@ use super::{Run, TargetId};
 use crate::cancel::CancelMode;
 use crate::error::CopyError;
 use crate::outcome::Outcome;
+use crate::pairing::merge_join::Pair;
 use crate::planning::{Entry, SourceMembers};
 use crate::replication::Replication;
 
 impl Replication {
     /// Claims an image, fetches it and its replica, and plans the step.
     pub(super) async fn examine_claimed(&self, image: &Image, replica: Option<&ImageId>) -> Entry {
-        let claim = match self.claim(&image.id).await {
-            Err(error) => return Entry::failed(image.clone(), None, error),
-            Ok(claim) => claim,
-        };
-        let entry = match self.examine_again(&image.id, replica).await {
+        match self.claim(&image.id).await {
             Err(error) => Entry::failed(image.clone(), None, error),
-            Ok(entry) => entry,
-        };
-        Entry { claim, ..entry }
+            Ok(claim) => Entry { claim, ..self.examine_again(image, replica).await },
+        }
     }
 
-    async fn examine_again(
+    /// Claims the image of an entry. Plans the step again if another run may have changed something
+    /// since the listing.
+    async fn with_claim(&self, entry: Entry) -> Entry {
+        let claim = match self.claim(&entry.image.id).await {
+            Err(error) => return Entry::failed(entry.image, None, error),
+            Ok(claim) => claim,
+        };
+        if claim.is_first() {
+            return Entry { claim, ..entry };
+        }
+        let replica = entry.replica.as_ref().map(|replica| &replica.id);
+        Entry { claim, ..self.examine_again(&entry.image, replica).await }
+    }
+
+    /// Fetches an image and its replica, and plans the step.
+    async fn examine_again(&self, image: &Image, replica: Option<&ImageId>) -> Entry {
+        match self.pair_again(&image.id, replica).await {
+            Err(error) => Entry::failed(image.clone(), None, error),
+            Ok(pair) => self.examine(pair, &SourceMembers::default()).await,
+        }
+    }
+
+    async fn pair_again(
         &self,
         image: &ImageId,
         replica: Option<&ImageId>,
-    ) -> Result<Entry, CopyError> {
+    ) -> Result<Pair, CopyError> {
         let new = match replica {
             None => self.new_replica(image).await.map_err(CopyError::Target)?,
             Some(_) => None,
         };
-        let pair = self.pair(image, replica.or(new.as_ref())).await?;
-        Ok(self.examine(pair, &SourceMembers::default()).await)
+        self.pair(image, replica.or(new.as_ref())).await
     }
 }
 
@@ -54,8 +71,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             if !entry.needs_claim() || !replication.policy.journal.claims_images() {
                 return (target, entry);
             }
-            let replica = entry.replica.as_ref().map(|replica| &replica.id);
-            (target, replication.examine_claimed(&entry.image, replica).await)
+            (target, replication.with_claim(entry).await)
         });
         join_all(work).await
     }

@@ -96,7 +96,9 @@ fn curls(
         let path = programs.directory.join(format!("requests-{side}-{lines}"));
         fs::write(&path, requests).context(|| "cannot write the requests")?;
         let path = path.display();
-        curls.push(format!("curl -sSf --cacert $CA -H \"X-Auth-Token: $TOKEN\" -K {path} & "));
+        curls.push(format!(
+            "curl -sSf --no-progress-meter --cacert $CA -H \"X-Auth-Token: $TOKEN\" -K {path} & "
+        ));
     }
     // `wait` alone always succeeds.
     let line = format!("{}one=$!; {}wait $one; wait $!", curls[0], curls[1]);

@@ -36,7 +36,7 @@ impl Programs {
     /// certificates `ca` signed. The tool keeps a journal, as it does by default.
     pub(crate) fn tool(&self, words: &str, ca: &Path) -> String {
         let (tool, state) = (self.program("glance-replicator-under-test"), self.state());
-        format!("{tool} {words} --cacert {} --owner caller --state-dir {state}", ca.display())
+        format!("{tool} {words} --cacert {} --owner keep --state-dir {state}", ca.display())
     }
 
     /// The directory of the tool's journal.

@@ -4,6 +4,9 @@
 use std::fs;
 use std::time::Instant;
 
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
 use crate::cluster::Subject;
 use crate::dist::release::Release;
 use crate::failure::{Context, Failure};
@@ -15,12 +18,22 @@ use crate::{
 
 use super::monitoring;
 
-/// Runs every check, and stops at the first that fails.
-pub(crate) fn run() -> Result<(), Failure> {
+/// The arguments of `cargo xtask release-check`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Run only these checks. Without a name, run all.
+    #[arg(value_parser = PossibleValuesParser::new(CHECKS.iter().map(|(name, _)| *name)))]
+    checks: Vec<String>,
+}
+
+/// Runs the checks, and stops at the first that fails.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let release = Release::of_checkout()?;
     let passed = workspace::target()?.join("release-check");
     fs::create_dir_all(&passed).context(|| passed.display().to_string())?;
-    for (name, check) in CHECKS {
+    let is_wanted =
+        |name: &str| arguments.checks.is_empty() || arguments.checks.iter().any(|it| it == name);
+    for (name, check) in CHECKS.iter().filter(|(name, _)| is_wanted(name)) {
         let begin = Instant::now();
         let mut again = false;
         once(&passed.join(name), &release.commit, || {
@@ -49,7 +62,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("single-stacks", single_stacks),
     ("fips", fips::run),
     ("dist", || dist::run(&dist::Arguments { check_reproducible: true })),
-    ("packages", || packages::run(packages::Subject::All)),
+    ("packages-debian", || packages::run(packages::Subject::Debian)),
+    ("packages-rpm", || packages::run(packages::Subject::Rpm)),
+    ("packages-static", || packages::run(packages::Subject::Static)),
+    ("packages-container", || packages::run(packages::Subject::Container)),
+    ("packages-oldest-rust", || packages::run(packages::Subject::OldestRust)),
 ];
 
 fn single_stacks() -> Result<(), Failure> {
