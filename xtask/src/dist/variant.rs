@@ -34,8 +34,8 @@ impl Variant {
     /// The options of cargo that select the TLS library.
     pub(crate) fn features(self) -> [&'static str; 3] {
         let features = match self {
-            Self::Rustls => "rustls",
-            Self::Openssl => "native-tls",
+            Self::Rustls => "glance-replicator/rustls",
+            Self::Openssl => "glance-replicator/native-tls",
         };
         ["--no-default-features", "--features", features]
     }
