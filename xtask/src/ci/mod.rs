@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::cargo;
+use crate::shell::{cargo, cargo_output};
 use crate::{docs, library, tidy, workspace};
 
 /// Runs every check, and stops at the first that fails.
@@ -21,6 +21,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     run_if_installed("typos", &[], "spelling was not checked")?;
     run_if_installed("cargo-deny", DENY, "licences and sources of crates were not checked")?;
     say("left out: security advisories, which need the network: cargo deny check advisories");
+    for feature in ["rustls", "native-tls"] {
+        cargo_output(&[METADATA, &[feature]].concat())?;
+    }
     for features in FEATURE_SETS {
         let mut clippy = vec!["clippy", "--all-targets", "--no-default-features"];
         clippy.extend(["-p", "glance-replicator", "-p", "tests", "--features", features]);
@@ -62,6 +65,16 @@ fn run_if_installed(program: &str, arguments: &[&str], left_out: &str) -> Result
 /// database; RELEASING.md says when to run it.
 const DENY: &[&str] =
     &["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
+
+/// What `cargo auditable` and `cargo cyclonedx` run in the builds of packages, before a feature of the
+/// tool. It fails if another crate of the workspace has an optional dependency of that name.
+const METADATA: &[&str] = &[
+    "metadata",
+    "--format-version=1",
+    "--manifest-path=replicator-cli/Cargo.toml",
+    "--no-default-features",
+    "--features",
+];
 
 /// Runs every suite with each TLS stack alone. `cargo xtask test` runs them with both stacks.
 fn test_single_stacks() -> Result<(), Failure> {
