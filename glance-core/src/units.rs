@@ -25,9 +25,7 @@ pub fn byte_count(text: &str) -> Result<u64, InvalidByteCount> {
         "g" => 3,
         "t" => 4,
         _ => {
-            return Err(InvalidByteCount(
-                "write 512k, 10M, 1G or 1T, in bytes: bits are not accepted",
-            ));
+            return Err(InvalidByteCount("write bytes as 512k, 10M, 1G or 1T, without B or b"));
         }
     };
     let number: u64 = number.parse().map_err(|_| InvalidByteCount("write 512k, 10M, 1G or 1T"))?;

@@ -43,6 +43,11 @@ impl CliError {
         Self { exit: Exit::Differences, ..Self::usage(message) }
     }
 
+    /// Some images failed or were not there.
+    pub(crate) fn some_failed(message: impl Into<String>) -> Self {
+        Self { exit: Exit::SomeFailed, ..Self::usage(message) }
+    }
+
     /// The credentials are insufficient.
     pub(crate) fn authentication(message: impl Into<String>) -> Self {
         Self { exit: Exit::Authentication, ..Self::usage(message) }

@@ -72,7 +72,7 @@ pub(crate) fn source(attributes: &Attributes) -> Option<&str> {
 }
 
 /// The id at the source of a replica.
-pub(crate) fn source_id(image: &Image) -> ImageId {
+pub fn source_id(image: &Image) -> ImageId {
     let stamped = image.attributes.properties.get(SOURCE_ID);
     stamped.and_then(|id| id.parse().ok()).unwrap_or_else(|| image.id.clone())
 }

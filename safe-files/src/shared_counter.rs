@@ -36,11 +36,14 @@ impl SharedCounter {
     /// Opens the counter in the file `name`. A missing file is created, and counts as 0.
     ///
     /// # Errors
-    /// When the file cannot be opened or created.
+    /// When the file cannot be opened, created, locked, read or written.
     pub fn open(directory: &Dir, name: impl AsRef<Path>) -> io::Result<Self> {
         let (file, _) = directory.open_or_create(&name)?;
         let (directory, name) = (directory.clone(), name.as_ref().to_owned());
-        Ok(Self { file: Mutex::new(file), directory, name })
+        let counter = Self { file: Mutex::new(file), directory, name };
+        // A file that has its length needs no more space on a disk that is full later.
+        counter.add(0)?;
+        Ok(counter)
     }
 
     /// The number now.
@@ -75,9 +78,7 @@ impl SharedCounter {
         let mut number = [0; 8];
         file.read_at(&mut number, 0)?;
         let sum = u64::from_le_bytes(number).wrapping_add(one);
-        if one > 0 {
-            file.write_all_at(&sum.to_le_bytes(), 0)?;
-        }
+        file.write_all_at(&sum.to_le_bytes(), 0)?;
         Ok(sum)
     }
 }

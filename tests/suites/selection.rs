@@ -204,7 +204,7 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("--where", "owner=x", "use project"),
         ("--visibility", "open", "public, community, shared and private"),
         ("--status", "ok", "use one of active"),
-        ("--min-size", "1X", "write 512k, 10M, 1G or 1T, in bytes: bits are not accepted"),
+        ("--min-size", "1X", "write bytes as 512k, 10M, 1G or 1T, without B or b"),
         ("--created-after", "yesterday", "is not a date or time"),
         ("--updated-within", "7", "12h, 7d or 2w"),
         ("--os-hidden", "maybe", "neither true nor false"),

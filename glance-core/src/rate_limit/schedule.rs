@@ -230,7 +230,7 @@ mod tests {
             ("10M:", "\"\" is not a rate"),
             ("10M:5M:1M", "\"5M:1M\" is not a rate"),
             ("10X", "write 512k, 10M, 1G or 1T"),
-            ("10MB", "in bytes: bits are not accepted"),
+            ("10MB", "without B or b"),
             ("8:00,1k", "is not a time and a rate"),
             ("08:60,1k", "is not a time and a rate"),
             ("24:00,1k", "is not a time and a rate"),

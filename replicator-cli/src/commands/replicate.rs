@@ -234,11 +234,14 @@ struct TargetRun {
     /// How long to wait for other runs.
     wait: Duration,
     is_from_stream: bool,
+    /// The source, if it is a directory whose dump was not completed.
+    unfinished: Option<String>,
 }
 
 impl TargetRun {
     fn of(work: Work, index: usize) -> (Replication, Self) {
         let is_from_stream = work.source.is_stream();
+        let unfinished = work.source.unfinished.clone();
         let Work { replication, metadefs, keeping, target, named, conclusion, limit, .. } = work;
         let target = Self {
             index,
@@ -250,6 +253,7 @@ impl TargetRun {
             limit,
             wait: replication.policy.wait,
             is_from_stream,
+            unfinished,
         };
         (replication, target)
     }
@@ -262,6 +266,13 @@ impl TargetRun {
             }
             (ended, _) => ended,
         }
+    }
+
+    /// Fails if the source is an unfinished dump: it has neither all images nor all data.
+    fn source_was_complete(&self) -> Result<(), CliError> {
+        let Some(unfinished) = &self.unfinished else { return Ok(()) };
+        let what = format!("{unfinished} is unfinished, so images or their data may be missing");
+        Err(CliError::some_failed(what).hint("run the dump again, then this command"))
     }
 
     /// Copies metadata definitions, finishes a directory and ends the journal, as far as the result
@@ -291,6 +302,7 @@ impl TargetRun {
             }),
         };
         reports.ended(index, ended);
+        reports.ended(index, self.source_was_complete());
         let concluded = self.conclude(reports.exit(index)).await;
         reports.ended(index, concluded);
         if let JournalMode::Run(file) = &self.journal {

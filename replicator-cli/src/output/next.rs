@@ -21,6 +21,10 @@ pub(super) fn next_command(
     };
     let next = match (exit, command) {
         (Exit::Success, _) | (Exit::Integrity, "verify") => None,
+        (Exit::Connection | Exit::Authentication, _) if !stores.is_empty() => {
+            let most = stores.len().min(2);
+            Some(shell_line(&[&["doctor"], &stores[..most]].concat()))
+        }
         (Exit::Usage, command) => Some(shell_line(&[command, "--help"])),
         (Exit::Differences, "compare") => of_pair("plan", &[]),
         (Exit::Differences, "plan") => of_pair("sync", &[]),
@@ -63,6 +67,7 @@ mod tests {
         assert_eq!(next(&sync, Exit::SomeFailed).unwrap(), "sync a b --transfers 2");
         assert_eq!(next(&sync, Exit::Interrupted).unwrap(), "sync a b --transfers 2");
         assert_eq!(next(&sync, Exit::Integrity).unwrap(), "verify a b --deep");
+        assert_eq!(next(&sync, Exit::Connection).unwrap(), "doctor a b");
         assert_eq!(next(&sync, Exit::Usage).unwrap(), "sync --help");
         assert_eq!(next(&["compare", "a", "b"], Exit::Differences).unwrap(), "plan a b");
         assert_eq!(next(&["plan", "a", "b"], Exit::Differences).unwrap(), "sync a b");

@@ -54,6 +54,8 @@ pub(crate) struct Opened {
     pub(crate) directory: Option<DirectoryPlace>,
     /// The store, if it is in a directory.
     pub(crate) in_directory: Option<DirectoryStore>,
+    /// The kind and the path of a directory opened for reading whose dump was not completed.
+    pub(crate) unfinished: Option<String>,
     /// The lock against other writers, if the store is a directory opened for writing.
     pub(crate) lock: Option<Arc<Lock>>,
     /// The sign-in session, if the store has one.
@@ -228,9 +230,11 @@ async fn open_directory(
             (place.create(hashers)?, Some(Arc::new(lock)))
         }
     };
-    if access == Access::Read && !store.is_complete().await? {
-        let (kind, path) = (place.kind(), place.path.display());
-        tracing::warn!("the {kind} in {path} is unfinished; run the dump again");
+    let is_unfinished = access == Access::Read && !store.is_complete().await?;
+    let unfinished =
+        is_unfinished.then(|| format!("the {} in {}", place.kind(), place.path.display()));
+    if let Some(unfinished) = &unfinished {
+        tracing::warn!("{unfinished} is unfinished; run the dump again");
     }
     let projects = match side {
         Side::Source => known(store.projects().await?),
@@ -238,7 +242,14 @@ async fn open_directory(
     };
     let address = place.address();
     let opened = without_server(store.images(), address);
-    Ok(Opened { projects, directory: Some(place), in_directory: Some(store), lock, ..opened })
+    Ok(Opened {
+        projects,
+        directory: Some(place),
+        in_directory: Some(store),
+        unfinished,
+        lock,
+        ..opened
+    })
 }
 
 /// A directory that a run would create. It has no images.
@@ -263,6 +274,7 @@ pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Ope
         glance: None,
         directory: None,
         in_directory: None,
+        unfinished: None,
         lock: None,
         session: None,
         projects: None,
@@ -329,6 +341,7 @@ fn opened(
         glance: Some(glance),
         directory: None,
         in_directory: None,
+        unfinished: None,
         lock: None,
         session: Some(session),
         projects: projects.map(Arc::new),

@@ -25,7 +25,9 @@ impl ImageCopy<'_> {
         if shows_more && !is_provable(self.image, replica) {
             self.journey.in_transit = replication.prove(self.image, replica, &self.meter).await?;
         }
-        self.finish(replica).await
+        self.finish(replica).await?;
+        self.journey.note_replica(&Image { attributes: wanted, ..replica.clone() });
+        Ok(())
     }
 
     /// Publishes a proven image, and copies it to all stores where it should be.

@@ -6,6 +6,8 @@ use super::{Entry, Step};
 use crate::error::NothingRemoved;
 use crate::pairing::merge_join::Pair;
 use crate::policy::Prune;
+use crate::provenance;
+use crate::state::State;
 
 /// The counts that removals depend on.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub(crate) struct Seen {
     pub(crate) in_use: u64,
     /// Ids and names of the images to remove.
     pub(crate) extras: Vec<(ImageId, String)>,
+    /// Number of extra images that no sync made.
+    pub(crate) foreign: u64,
 }
 
 impl Seen {
@@ -45,6 +49,8 @@ impl Seen {
         if matches!(entry.step, Step::Remove) {
             self.extras.push((entry.image.id.clone(), entry.image.label().to_owned()));
         }
+        let is_foreign = provenance::source(&entry.image.attributes).is_none();
+        self.foreign += u64::from(entry.state == State::Extra && is_foreign);
     }
 
     /// Why none of the extra images may be removed, if that is so.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::store::{Activation, ImageStoreExt};
+use glance_core::units::plural;
 
 use crate::error::{CopyError, NothingRemoved};
 use crate::outcome::{Done, Outcome};
@@ -20,8 +21,20 @@ impl Replication {
         seen: &Seen,
         mut observe: impl FnMut(Outcome),
     ) -> Result<(), NothingRemoved> {
+        let Some(prune) = self.policy.prune else { return Ok(()) };
+        if seen.foreign > 0 {
+            tracing::warn!(
+                "{target} keeps {foreign} image{s} that the source does not have, because no sync made \
+                 them; list them with -n",
+                target = self.target,
+                foreign = seen.foreign,
+                s = plural(seen.foreign),
+            );
+        }
         let found = seen.extras.len() as u64;
-        let Some(prune) = self.policy.prune.filter(|_| found > 0) else { return Ok(()) };
+        if found == 0 {
+            return Ok(());
+        }
         if let Some(why) = seen.refusal(prune) {
             return Err(why);
         }

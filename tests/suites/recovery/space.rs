@@ -48,9 +48,9 @@ pub(crate) async fn a_journal_without_room_ends_the_run_before_anything_is_half_
     for number in 1..=IMAGES {
         pair.a.put(number).await;
     }
-    let state = Mounted::new(pair.path("state"), "size=24k,nr_inodes=64");
-    // The remaining space is one page each for the lock, the journal, and the new file of a
-    // compaction.
+    let state = Mounted::new(pair.path("state"), "size=28k,nr_inodes=64");
+    // The remaining space is one page each for the lock, the counter of claims, the journal, and the
+    // new file of a compaction.
     let filler = state.path().join("filler");
     std::fs::write(&filler, vec![0; 12 << 10]).unwrap();
     let run = pair.between(&["livecopy"]).await.exits(8);

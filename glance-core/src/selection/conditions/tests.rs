@@ -60,7 +60,7 @@ fn what_is_no_condition_is_refused_with_a_reason() {
         ("name-regex=(", "unclosed group"),
         ("visibility=x", "public, community, shared and private"),
         ("status=x", "deactivated"),
-        ("min-size=1X", "bits are not accepted"),
+        ("min-size=1X", "without B or b"),
         ("min-size=", "write 512k"),
         ("min-size=99999999T", "too large"),
         ("created-after=yesterday", "2026-01-31"),

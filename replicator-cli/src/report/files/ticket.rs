@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Document;
 use super::case::{Case, CaseVerdict, LISTS, text, texts};
 use super::document::Outline;
+use crate::output::human_size;
 
 /// Writes the report.
 pub(super) fn write(document: &Document<'_>, file: &mut impl Write) -> io::Result<()> {
@@ -23,7 +24,7 @@ pub(super) fn write(document: &Document<'_>, file: &mut impl Write) -> io::Resul
     facts(&outline, file)?;
     if let Some(summary) = outline.get("summary") {
         let mut numbers = Vec::new();
-        collect(summary, "", &mut numbers);
+        collect(summary, None, &mut numbers);
         writeln!(file, "\n{}", numbers.join(", "))?;
     }
     errors(&value("errors"), file)?;
@@ -125,15 +126,24 @@ fn item(
     Ok(())
 }
 
-/// Collects the numbers of a summary that are not zero, in the form `3 copied`.
-fn collect(summary: &Outline, of: &str, numbers: &mut Vec<String>) {
+/// Collects the numbers of a summary that are not zero, in the form `3 copied`. `of` is the word of a
+/// number that consists of these, such as `lost`.
+fn collect(summary: &Outline, of: Option<&str>, numbers: &mut Vec<String>) {
     for (word, field) in summary.fields() {
-        let word = format!("{of}{}", word.replace('_', " "));
-        match field.value().as_u64() {
-            None => collect(field, &format!("{word}: "), numbers),
-            Some(0) => {}
-            Some(number) => numbers.push(format!("{word} {number}")),
-        }
+        let words = word.replace('_', " ");
+        numbers.push(match (field.value().as_u64(), of) {
+            (None, _) => {
+                collect(field, Some(word), numbers);
+                continue;
+            }
+            (Some(0), _) => continue,
+            (Some(bytes), None) if word == "bytes" => human_size(bytes),
+            (Some(bytes), None) if word == "bytes_imported" => {
+                format!("{} imported by the target", human_size(bytes))
+            }
+            (Some(number), Some("lost")) => format!("{number} without {words}"),
+            (Some(number), _) => format!("{number} {words}"),
+        });
     }
 }
 

@@ -7,7 +7,8 @@ use futures_util::StreamExt;
 use glance_core::ImageStore;
 use glance_core::image::{Image, ImageId};
 use glance_core::selection::{Condition, NamePattern, NamedImages, Selection};
-use glance_core::store::StoreError;
+use glance_core::store::{ImageStoreExt, StoreError};
+use replicator_engine::provenance;
 use strsim::normalized_damerau_levenshtein;
 
 use super::Selected;
@@ -29,13 +30,19 @@ impl Selected {
         let named = self.selection.named();
         let mut absent = named.clone();
         let mut ids = BTreeSet::new();
-        for store in stores {
+        for (index, store) in stores.iter().enumerate() {
+            let is_in_source = !ids.is_empty();
+            let mut first = None;
             for wanted in [of_ids(&absent.ids), of_names(&named.names)].into_iter().flatten() {
                 each_image(*store, &wanted, |image| {
                     absent.found(&image);
-                    ids.insert(image.id);
+                    ids.insert(image.id.clone());
+                    first.get_or_insert(image);
                 })
                 .await?;
+            }
+            if let Some(replica) = first.filter(|_| index > 0 && !is_in_source) {
+                refuse_replica(&replica, *store, stores[0]).await?;
             }
         }
         if !absent.is_empty() {
@@ -47,6 +54,19 @@ impl Selected {
             false => selection,
         })
     }
+}
+
+/// Fails if an image that only the target has by this name or id is the replica of an image of the
+/// source: a selection is by the names and ids of the source.
+async fn refuse_replica(
+    replica: &Image,
+    target: &dyn ImageStore,
+    source: &dyn ImageStore,
+) -> Result<(), CliError> {
+    let Some(original) = source.find(&provenance::source_id(replica)).await? else { return Ok(()) };
+    let (copy, name) = (named(replica.label()), named(original.label()));
+    let what = format!("{copy} in {target} is a copy of {name} in {source}");
+    Err(CliError::usage(what).hint(format!("name the original: --image {}", original.id)))
 }
 
 /// Restricts a selection to the only image that it admits in `source`, which gets another name at
