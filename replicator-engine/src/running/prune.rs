@@ -24,8 +24,8 @@ impl Replication {
         let Some(prune) = self.policy.prune else { return Ok(()) };
         if seen.foreign > 0 {
             tracing::warn!(
-                "{target} keeps {foreign} image{s} that the source does not have, because no sync made \
-                 them; list them with -n",
+                "{target} keeps {foreign} image{s} that the source does not have and no sync made; list \
+                 them with -n",
                 target = self.target,
                 foreign = seen.foreign,
                 s = plural(seen.foreign),

@@ -94,6 +94,9 @@ fn every_command_prints_the_plan_and_changes_nothing() {
     stage.unchanged(&["plan", &b, &a], 1);
     let run = stage.unchanged(&["sync", &b, &a, "-n", "--delete", "hide"], 0);
     assert!(run.stdout.contains("kept: not made by a sync"), "{}", run.stdout);
+    let run = replicator(&["sync", &b, &a, "--delete", "hide", "--no-state"]).exits(0);
+    let said = "keeps 1 image that the source does not have and no sync made; list them with -n";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
     // The commands that look for unfinished work.
     stage.unchanged(&["repair", &a, &b, "-n"], 0);
     stage.unchanged(&["resume", "-n"], 0);

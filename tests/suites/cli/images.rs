@@ -92,6 +92,17 @@ fn one_image_gets_another_name() {
     stage.run("glance-replicator compare paris lyon --image debian-12", 1);
     let images = list(&stage, "lyon");
     assert_eq!((&images[0]["name"], &images[0]["id"]), (&"gold".into(), &FIRST_ID.into()));
+    // A selection is by the names of the source.
+    for command in ["compare", "verify", "sync"] {
+        let run = stage.run(&format!("glance-replicator {command} paris lyon --image gold"), 2);
+        let said = "\"gold\" in lyon (";
+        assert!(run.stderr.contains(said) && run.stderr.contains("copy of \"debian-12\" in paris"));
+        assert!(run.stderr.contains(&format!("hint: name the original: --image {FIRST_ID}")));
+    }
+    let line = "glance-replicator livecopy paris lyon --image debian-12 --rename silver";
+    let run = stage.run(line, 0);
+    let said = format!("updated: {FIRST_ID} \"debian-12\" → \"silver\": name");
+    assert!(run.stdout.contains(&said), "{}", run.stdout);
     stage.run("glance-replicator dump paris ./d --image debian-12 --rename silver", 0);
     assert_eq!(list(&stage, "./d")[0]["name"], "silver");
 

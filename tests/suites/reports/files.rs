@@ -34,7 +34,7 @@ async fn one_run_writes_several_reports() {
     for part in [
         "\n**Some images failed** (exit code 3)\n",
         "\n| global request id | req-",
-        "bytes 200, copied 2, failed 1",
+        "\n200 B, 2 copied, 1 failed, 2 verified\n",
         "\n## Failed or different\n\n- image 3, \"\\<b\\>\" \\| \\*x\\* (",
         ": failed\n  - cannot store the data at the target\n  - ",
         "\n## Next command\n\n```\nglance-replicator livecopy http",
