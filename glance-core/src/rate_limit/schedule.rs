@@ -229,7 +229,7 @@ mod tests {
             ("0", "would transfer no data"),
             ("10M:", "\"\" is not a rate"),
             ("10M:5M:1M", "\"5M:1M\" is not a rate"),
-            ("10X", "write 512k, 10M, 1G or 1T"),
+            ("10X", "write bytes as 512k, 10M, 1G or 1T"),
             ("10MB", "without B or b"),
             ("8:00,1k", "is not a time and a rate"),
             ("08:60,1k", "is not a time and a rate"),
