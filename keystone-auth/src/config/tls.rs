@@ -53,12 +53,21 @@ mod tests {
     /// The files themselves are tested where they are read; here, they are missing.
     #[test]
     fn no_file_of_the_cloud_is_forgotten() {
+        // The machine need not have a trust store.
+        let directory = tempfile::tempdir().unwrap();
+        let ca = directory.path().join("ca.pem");
+        let pem = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap().cert.pem();
+        std::fs::write(&ca, pem).unwrap();
         for (settings, said) in [
             ("cacert: /nonexistent/ca.pem", "cannot read /nonexistent/ca.pem"),
-            ("cert: /nonexistent/cert.pem", "cannot read /nonexistent/cert.pem"),
-            ("key: /nonexistent/key.pem", "/nonexistent/key.pem: the cloud has this `key`"),
+            ("cacert: CA, cert: /nonexistent/cert.pem", "cannot read /nonexistent/cert.pem"),
+            (
+                "cacert: CA, key: /nonexistent/key.pem",
+                "/nonexistent/key.pem: the cloud has this `key`",
+            ),
         ] {
-            let error = cloud(settings).tls_policy().unwrap_err().to_string();
+            let settings = settings.replace("CA,", &format!("{},", ca.display()));
+            let error = cloud(&settings).tls_policy().unwrap_err().to_string();
             assert!(error.starts_with(said), "{settings}: {error}");
         }
     }
