@@ -79,6 +79,7 @@ const FLAGS: &str = "CARGOFLAGS=--frozen --config vendored.toml";
 
 /// The build requirements of `packaging/debian`, and what measures the build.
 const PACKAGES: &[&str] = &[
+    "ca-certificates",
     "cargo",
     "gcc",
     "libc6-dev",
