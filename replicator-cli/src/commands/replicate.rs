@@ -268,7 +268,7 @@ impl TargetRun {
         }
     }
 
-    /// Fails if the source is an unfinished dump: it has neither all images nor all data.
+    /// Fails if the source is an unfinished dump: images or their data may be missing.
     fn source_was_complete(&self) -> Result<(), CliError> {
         let Some(unfinished) = &self.unfinished else { return Ok(()) };
         let what = format!("{unfinished} is unfinished, so images or their data may be missing");
