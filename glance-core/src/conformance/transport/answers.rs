@@ -159,8 +159,9 @@ pub(super) async fn answers_belong_to_their_requests(under_test: &TransportUnder
         .await?;
     let (transport, origin) = under_test.way(&server).await;
     // With a TLS front end, a request takes four descriptors of this process. The limit of an ordinary
-    // user is often 1,024, and a process may run the suite several times at once.
-    let all = (0..48).map(async |number| {
+    // user is often 1,024, so tests of one process that run the suite at the same time take turns.
+    let _turn = TURN.lock().await;
+    let all = (0..128).map(async |number| {
         let path = format!("/v2/images/{number}");
         let request = Request::get(format!("{origin}{path}")).body(Body::empty())?;
         let answer = text(transport.send(request).await?).await?;
@@ -169,6 +170,9 @@ pub(super) async fn answers_belong_to_their_requests(under_test: &TransportUnder
     });
     futures_util::future::join_all(all).await.into_iter().collect()
 }
+
+/// The turn of a test that needs many descriptors.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// TLS handshakes are expensive: a connection that has served a request is reused for the next.
 pub(super) async fn one_connection_serves_many_requests(
