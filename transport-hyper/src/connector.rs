@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use crate::dial::dial;
-use crate::failure::Judgement;
+use crate::failure::Ending;
 use crate::fill::Fill;
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::{HandshakeError, Io, TlsBackend, TlsSession, TlsStream};
@@ -174,8 +174,8 @@ pub(crate) struct Wire {
     forwarded: bool,
     /// The TLS session with the server; `None` for http.
     pub(crate) session: Option<TlsSession>,
-    /// Records the server's rejection of the client certificate, if the server requested one.
-    judgement: Option<Judgement>,
+    /// Records why the connection can no longer be read.
+    ending: Ending,
 }
 
 impl Wire {
@@ -186,23 +186,23 @@ impl Wire {
         server: &Peer<'_>,
     ) -> Self {
         let asked = session.as_ref().and_then(|session| session.client_certificate);
-        let judgement = asked.map(|asked| Judgement::new(asked, &server.name));
-        Self { io: TokioIo::new(Fill::new(io)), forwarded, session, judgement }
+        let ending = Ending::new(asked, &server.name);
+        Self { io: TokioIo::new(Fill::new(io)), forwarded, session, ending }
     }
 }
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
         let own = self.session.as_ref().and_then(|session| session.chain.first());
-        let connected = Connected::new().proxy(self.forwarded);
+        let connected = Connected::new().proxy(self.forwarded).extra(self.ending.clone());
         let connected = match own {
             Some(der) => connected.extra(ServerCertificate(der.as_slice().into())),
             None => connected,
         };
         let asked = self.session.as_ref().and_then(|session| session.client_certificate);
-        match (asked, self.judgement.clone()) {
-            (Some(asked), Some(judgement)) => connected.extra(asked).extra(judgement),
-            _ => connected,
+        match asked {
+            Some(asked) => connected.extra(asked),
+            None => connected,
         }
     }
 }
@@ -214,10 +214,7 @@ impl Read for Wire {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
-        read.map_err(|error| match &self.judgement {
-            Some(judgement) => judgement.hear(error),
-            None => error,
-        })
+        read.map_err(|error| self.ending.record(error))
     }
 }
 
