@@ -53,6 +53,8 @@ override RUSTFLAGS += $(addprefix --remap-path-prefix=,$(PATHS))
 override CFLAGS += $(addprefix -ffile-prefix-map=,$(PATHS))
 override CXXFLAGS += $(addprefix -ffile-prefix-map=,$(PATHS))
 export RUSTFLAGS CFLAGS CXXFLAGS CARGO_TARGET_DIR
+# A build must not depend on whether the machine has an AWS-LC.
+export AWS_LC_SYS_USE_SYSTEM ?= 0
 
 .PHONY: build generate check install install-binary install-man install-completions \
 	install-units install-doc install-licenses

@@ -13,6 +13,14 @@ ldd "$image/usr/bin/glance-replicator" | sed -nE 's,^[^/]*(/[^ ]+) \(0x.*,\1,p' 
         cp --dereference --parents "$library" "$image"
     done
 
+# The licences of the downloaded crates; vendored crates come with a file of all licences, which is in place.
+licences=$image/usr/share/licenses/glance-replicator
+if [ ! -e vendor ]; then
+    cd "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*
+    find . -type f ! -name '*.rs' \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'copyright*' \
+        -o -iname 'notice*' -o -iname 'unlicense*' \) -exec cp --parents --target-directory "$licences" {} +
+fi
+
 # The trusted certificates, where rustls and OpenSSL look for them.
 mkdir -p "$image/etc/ssl/certs" "$image/usr/lib/ssl"
 cp /etc/ssl/certs/ca-certificates.crt "$image/etc/ssl/certs"

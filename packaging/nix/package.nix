@@ -40,7 +40,12 @@ rustPlatform.buildRustPackage {
 
   src = lib.fileset.toSource {
     inherit root;
-    fileset = lib.fileset.difference root (lib.fileset.maybeMissing (root + "/target"));
+    fileset = lib.fileset.difference root (
+      lib.fileset.unions [
+        (lib.fileset.maybeMissing (root + "/result"))
+        (lib.fileset.maybeMissing (root + "/target"))
+      ]
+    );
   };
   cargoLock.lockFile = root + "/Cargo.lock";
 
@@ -53,6 +58,7 @@ rustPlatform.buildRustPackage {
   buildInputs = [ zstd ] ++ lib.optional (tls == "openssl") openssl;
 
   env = {
+    AWS_LC_SYS_USE_SYSTEM = "0";
     OPENSSL_NO_VENDOR = "1";
     ZSTD_SYS_USE_PKG_CONFIG = "1";
   };

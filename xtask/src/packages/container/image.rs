@@ -38,6 +38,8 @@ impl Image {
         say(format_args!("the files of the image have {} kB", bytes / 1000));
         let programs = self.find(&["-type", "f", "-perm", "/111", "-not", "-name", "*.so*"])?;
         equal("programs", &programs, PROGRAM)?;
+        let licences = self.find(&["-name", "THIRD-PARTY-NOTICES-*", "-printf", "notices"])?;
+        equal("files of licences", &licences, "notices")?;
         equal("links in /bin", &self.find(&["-type", "l", "-path", "*bin/*"])?, "")?;
         equal("setuid files", &self.find(&["-type", "f", "-perm", "/6000"])?, "")?;
         equal(

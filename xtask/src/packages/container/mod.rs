@@ -85,5 +85,14 @@ fn check_configuration(engine: &Engine, image: &str) -> Result<(), Failure> {
 const BASE: &str = "glance-replicator-base";
 
 /// What the Containerfile installs.
-const PACKAGES: &[&str] =
-    &["ca-certificates", "cargo", "gcc", "libc6-dev", "libssl-dev", "make", "pkg-config", "tzdata"];
+const PACKAGES: &[&str] = &[
+    "ca-certificates",
+    "cargo",
+    "gcc",
+    "libc6-dev",
+    "libssl-dev",
+    "libzstd-dev",
+    "make",
+    "pkg-config",
+    "tzdata",
+];

@@ -167,7 +167,7 @@ const NAMED: &[&str] = &[
     "/usr/share/bash-completion/completions/NAME",
     "/usr/share/fish/vendor_completions.d/NAME.fish",
     "/usr/share/man/man1/NAME.1",
-    "/usr/share/man/man1/glance-replicator-livecopy.1",
+    "/usr/share/man/man1/NAME-livecopy.1",
     "/usr/share/man/man5/glance-replicator-clouds.5",
     "/usr/share/zsh/site-functions/_NAME",
 ];

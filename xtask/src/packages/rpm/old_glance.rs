@@ -63,4 +63,4 @@ fn old_works(system: &System) -> Result<(), Failure> {
 
 const OLD: &str = "openstack-glance";
 
-const SPEC: &str = include_str!("openstack-glance.spec");
+const SPEC: &str = include_str!("openstack-glance.txt");
