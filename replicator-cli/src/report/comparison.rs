@@ -42,8 +42,8 @@ pub(crate) enum Combined {
 #[derive(Debug)]
 pub(crate) struct Comparison {
     subject: Subject,
-    /// Whether an image that the command leaves alone at the target counts as a difference.
-    counts_extras: bool,
+    /// Whether the report contains the images that the command leaves alone at the target.
+    lists_extras: bool,
     combined: Combined,
     json: JsonWriter,
     /// The totals at each target. A comparison has one target, without a name.
@@ -70,10 +70,10 @@ impl Comparison {
         Self::at_targets(subject, combined, &[String::new()])
     }
 
-    /// The plans of a run at these targets. What the run would leave alone is nothing to do.
+    /// The plans of a run at these targets, without the images that the run would leave alone.
     pub(crate) fn of_dry_run(targets: &[String]) -> Self {
         let plan = Self::at_targets(Subject::Actions, Combined::Off, targets);
-        Self { counts_extras: false, ..plan }
+        Self { lists_extras: false, ..plan }
     }
 
     fn at_targets(subject: Subject, combined: Combined, targets: &[String]) -> Self {
@@ -82,7 +82,7 @@ impl Comparison {
         }
         Self {
             subject,
-            counts_extras: true,
+            lists_extras: true,
             combined,
             json: JsonWriter::to_results(),
             targets: targets.iter().map(|name| (name.clone(), Summary::new())).collect(),
@@ -127,13 +127,14 @@ impl Comparison {
         let is_one_of_several = self.targets.len() > 1;
         let (name, summary) = &mut self.targets[target];
         let exit = match (entry.state, entry.action()) {
-            (State::Extra, "nothing") if !self.counts_extras => Exit::Success,
+            // A plan has nothing to do then.
+            (State::Extra, "nothing") if self.subject == Subject::Actions => Exit::Success,
             _ => exit_of(entry),
         };
         summary.count(entry, exit);
         metrics::image(entry.state.as_str(), exit);
         // What a run leaves alone for no reason is only counted.
-        if entry.state == State::Extra && !self.counts_extras && entry.reason.is_none() {
+        if entry.state == State::Extra && !self.lists_extras && entry.reason.is_none() {
             return;
         }
         let json = json_entry(is_one_of_several.then_some(name.as_str()), entry);

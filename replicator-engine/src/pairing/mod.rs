@@ -12,6 +12,7 @@ use glance_core::store::{ImageStoreExt, StoreError, holds};
 use glance_core::units::plural;
 
 use crate::error::CopyError;
+use crate::mapping::{Mapping, Owners};
 use crate::pairing::merge_join::{Listed, Pair, held, pairs};
 use crate::policy::{MatchBy, OnBurnedId};
 use crate::provenance;
@@ -20,7 +21,36 @@ use crate::replication::Replication;
 pub(crate) mod merge_join;
 
 /// The replicas that have another id than their source images, keyed by the source id.
-pub(super) type Moved = BTreeMap<ImageId, Image>;
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    replicas: BTreeMap<ImageId, Image>,
+    /// The images of which several complete replicas fit, with the ids of these replicas.
+    ambiguous: BTreeMap<ImageId, String>,
+}
+
+impl Moved {
+    /// The replica of the image `id`, if there is one.
+    pub(super) fn get(&self, id: &ImageId) -> Option<&Image> {
+        self.replicas.get(id)
+    }
+
+    /// The ids of the source images, each with the replica's id.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (ImageId, ImageId)> {
+        self.replicas.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.replicas.is_empty() && self.ambiguous.is_empty()
+    }
+
+    fn pair(&self, image: Image) -> Pair {
+        match (self.ambiguous.get(&image.id), self.get(&image.id)) {
+            (Some(reason), _) => Pair::Ambiguous(image, reason.clone()),
+            (None, Some(replica)) => Pair::Both(image, replica.clone()),
+            (None, None) => Pair::SourceOnly(image),
+        }
+    }
+}
 
 impl Replication {
     /// Lists the replicas that have another id than their source images.
@@ -34,8 +64,52 @@ impl Replication {
             Ok(replica) => provenance::has_new_id(replica),
             Err(error) => error.record.as_ref().is_none_or(|read| provenance::has_new_id(read)),
         };
-        let marked = replicas.filter(move |item| ready(is_marked(item)));
-        marked.map_ok(|replica| (provenance::source_id(&replica), replica)).try_collect().await
+        let mut marked = replicas.filter(move |item| ready(is_marked(item)));
+        let mut found = BTreeMap::<ImageId, Vec<Image>>::new();
+        while let Some(replica) = marked.try_next().await? {
+            found.entry(provenance::source_id(&replica)).or_default().push(replica);
+        }
+        let mut moved = Moved::default();
+        for (id, replicas) in found {
+            match self.only(replicas) {
+                Ok(replica) => moved.replicas.insert(id, replica).map(drop),
+                Err(reason) => moved.ambiguous.insert(id, reason).map(drop),
+            };
+        }
+        Ok(moved)
+    }
+
+    /// The one of several replicas of an image that this replication would make. A replica without data
+    /// counts only if none has data: an interrupted run left it.
+    ///
+    /// # Errors
+    /// The reason, if several fit. They may belong to different users.
+    fn only(&self, mut replicas: Vec<Image>) -> Result<Image, String> {
+        let Mapping { owners, name, .. } = &self.policy.mapping;
+        let has_data = |replica: &Image| replica.status.has_data();
+        let has_owner = |replica: &Image| match owners {
+            Owners::Project { id, .. } => replica.attributes.owner.project() == Some(id),
+            _ => true,
+        };
+        let has_name = |replica: &Image| name.is_none() || replica.attributes.name == *name;
+        let fits: [&dyn Fn(&Image) -> bool; 3] = [&has_data, &has_owner, &has_name];
+        for fits in fits {
+            if replicas.iter().any(fits) {
+                replicas.retain(fits);
+            }
+        }
+        match <[Image; 1]>::try_from(replicas) {
+            Ok([replica]) => Ok(replica),
+            Err(mut several) if !several.iter().any(has_data) => Ok(several.swap_remove(0)),
+            Err(several) => {
+                let ids: Vec<&str> = several.iter().map(|replica| replica.id.as_str()).collect();
+                let ids = ids.join(", ");
+                Err(format!(
+                    "not unique: the target has several copies with new ids ({ids}); give the --rename or \
+                     --owner that made one of them, or delete the others"
+                ))
+            }
+        }
     }
 
     /// The same replication with these ids added to its mapping, which translates references to
@@ -97,9 +171,12 @@ impl Replication {
                 pair => pair,
             };
             Ok(match pair {
-                Pair::SourceOnly(image) => Some(match moved.get(&image.id) {
-                    Some(replica) => Pair::Both(image, replica.clone()),
-                    None => Pair::SourceOnly(image),
+                Pair::SourceOnly(image) => Some(match moved.pair(image) {
+                    // A new copy can have the id of the image.
+                    Pair::Ambiguous(image, _) if !self.policy.may_give_new_ids() => {
+                        Pair::SourceOnly(image)
+                    }
+                    pair => pair,
                 }),
                 Pair::TargetOnly(replica) if self.has_image_elsewhere(&replica).await? => None,
                 other => Some(other),
@@ -156,11 +233,6 @@ impl Replication {
         }
         Ok(None)
     }
-}
-
-/// The ids of the source images whose replicas have another id, each with the replica's id.
-pub(crate) fn ids(moved: &Moved) -> impl Iterator<Item = (ImageId, ImageId)> {
-    moved.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
 }
 
 /// The key of an image, or why it has none.

@@ -12,7 +12,6 @@ use glance_core::verified_body::Expected;
 use crate::comparison::{Difference, content_difference, is_provable};
 use crate::error::{CopyError, NothingRemoved};
 use crate::events::Compared;
-use crate::pairing::ids;
 use crate::pairing::merge_join::Pair;
 use crate::policy::{CopyScope, Policy};
 use crate::replication::Replication;
@@ -44,7 +43,7 @@ impl Replication {
         mut observe: impl FnMut(Entry),
     ) -> Result<Option<NothingRemoved>, StoreError> {
         let moved = self.reassigned().await?;
-        let mut this = self.with_id_map(ids(&moved));
+        let mut this = self.with_id_map(moved.ids());
         this.policy.members = this.policy.members.of_plan();
         let this = &this;
         let pairs = this.pairs(&moved).await?;

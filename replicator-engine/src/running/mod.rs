@@ -18,7 +18,7 @@ use crate::controller::Controller;
 use crate::error::RunError;
 use crate::events::{Event, Events, Meter, watched};
 use crate::outcome::Outcome;
-use crate::pairing::{Moved, ids};
+use crate::pairing::Moved;
 use crate::planning::{Entry, SourceMembers, examined_ahead, while_working};
 use crate::policy::{ErrorLimit, Order};
 use crate::replication::Replication;
@@ -112,7 +112,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
     async fn all(mut self) -> Vec<Result<(), RunError>> {
         let reassigned = self.list_reassigned_ids().await;
         for (target, moved) in &reassigned {
-            self.learn(*target, ids(moved));
+            self.learn(*target, moved.ids());
         }
         self.process_listed(&reassigned).await;
         self.process_queued().await;
@@ -262,7 +262,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
                         for image in &mut failed {
                             image.set_replica(target, &moved);
                         }
-                        self.learn(target, ids(&moved));
+                        self.learn(target, moved.ids());
                     }
                     Err(error) => {
                         tracing::warn!("failed images are not retried at this target: {error}");

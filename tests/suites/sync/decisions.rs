@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use glance_core::Selection;
 use glance_core::image::provenance;
-use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
+use glance_core::image::{
+    Attributes, Image, ImageId, Member, MemberStatus, Owner, Status, Visibility,
+};
 use glance_core::selection::{Condition, NamePattern};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
+use replicator_engine::mapping::{Mapping, Owners};
 use replicator_engine::provenance::Source;
 use replicator_engine::{Done, Entry, MatchBy, OnBurnedId, Policy, State};
 
@@ -163,6 +166,39 @@ async fn a_replica_with_a_new_id_is_made_once_also_next_to_one_with_the_same_id(
             entries(&replication(&a, &b, policy)).await.iter().map(|it| it.state).collect();
         assert_eq!(states, [State::Same, State::Same]);
     }
+}
+
+#[tokio::test]
+async fn of_several_copies_with_new_ids_a_run_takes_none_but_its_own() {
+    let (a, b) = stores();
+    put(&a, &id(1), attributes("one"), b"abc").await;
+    for (copy, project, name) in [(11, "alice", "hers"), (12, "bob", "his"), (13, "bob", "test")] {
+        let mut made = attributes(name);
+        made.owner = Owner::Project(project.to_owned());
+        for (key, value) in
+            [(provenance::SOURCE_ID, id(1).to_string()), (provenance::NEW_ID, "true".into())]
+        {
+            made.properties.insert(key.to_owned(), value);
+        }
+        put(&b, &id(copy), made, b"abc").await;
+    }
+    let planned = async |new_ids, owner: Option<&str>, name: Option<&str>| {
+        let owners =
+            owner.map_or(Owners::Caller, |id| Owners::Project { id: id.into(), label: None });
+        let mapping = Mapping { owners, name: name.map(str::to_owned), ..Mapping::default() };
+        let run = replication(&a, &b, Policy { new_ids, mapping, ..policy() });
+        let mut found = entries(&run).await;
+        let entry = found.remove(0);
+        assert!(found.is_empty(), "{found:?}");
+        (entry.state, entry.replica.map(|replica| replica.id))
+    };
+    assert_eq!(planned(true, Some("alice"), None).await, (State::Metadata, Some(id(11))));
+    assert_eq!(planned(true, None, Some("hers")).await, (State::Same, Some(id(11))));
+    assert_eq!(planned(true, Some("bob"), Some("test")).await, (State::Same, Some(id(13))));
+    // It is not clear which of the copies is meant; without new ids, none is.
+    assert_eq!(planned(true, Some("bob"), None).await, (State::Blocked, None));
+    assert_eq!(planned(true, None, None).await, (State::Blocked, None));
+    assert_eq!(planned(false, None, None).await, (State::Missing, None));
 }
 
 #[tokio::test]

@@ -15,7 +15,6 @@ use glance_core::store::{ImageStore, StoreError};
 use crate::comparison::{Difference, common_digest, content_difference};
 use crate::events::{self, Compared};
 use crate::outcome::Proven;
-use crate::pairing::ids;
 use crate::planning::{Entry, SourceMembers};
 use crate::policy::Policy;
 use crate::replication::Replication;
@@ -158,7 +157,7 @@ impl Replication {
         mut observe: impl FnMut(Verification),
     ) -> Result<(), StoreError> {
         let moved = self.reassigned().await?;
-        let this = self.with_id_map(ids(&moved));
+        let this = self.with_id_map(moved.ids());
         let pairs = this.pairs(&moved).await?;
         let work = pairs.map(|pair| async {
             let entry = this.examine(pair?, &SourceMembers::default()).await;
