@@ -171,7 +171,8 @@ impl Comparison {
         for loss in &entry.losses {
             out!("  lost: {loss}");
         }
-        if self.subject == Subject::Actions {
+        // The differences of an update say the same as its notes.
+        if self.subject == Subject::Actions && entry.differences.is_empty() {
             self.notes.print(target, &entry.notes);
         }
         if let Some(hint) = entry.error().and_then(|error| error.hint()) {
@@ -291,7 +292,6 @@ impl Summary {
     }
 }
 
-/// The entry of an image in the document.
 /// The entry as JSON, with the target if there are several.
 fn json_entry(target: Option<&str>, entry: &Entry) -> Value {
     let mut json = entry.to_json();
