@@ -88,7 +88,7 @@ fn every_command_prints_the_plan_and_changes_nothing() {
     assert!(run.stdout.ends_with("\nnothing to do\n"), "{}", run.stdout);
     let run = stage.unchanged(&["livecopy", &a, &b, "-n", "--name", "none*"], 0);
     assert!(run.stderr.contains("warning: "), "{}", run.stderr);
-    // A run leaves alone what only the target has; for a plan, it is a difference.
+    // A run leaves alone what only the target has. A plan lists it, and has nothing to do either.
     let run = stage.unchanged(&["livecopy", &b, &a, "-n"], 0);
     assert_eq!(run.stdout, "2 images compared: 1 same, 1 extra\nnothing to do\n");
     stage.unchanged(&["plan", &b, &a], 0);
