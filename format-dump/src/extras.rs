@@ -8,7 +8,7 @@ use glance_core::store::StoreErrorKind;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use safe_files::dir::Dir;
 use safe_files::errors;
-use safe_files::json::Values;
+use safe_files::json::{self, Values};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -131,8 +131,7 @@ fn read<T: DeserializeOwned>(
     name: &str,
     values: &mut Values,
 ) -> Result<Option<T>, StoreError> {
-    let text = dir
-        .read(name, LONGEST)
+    let text = json::read(dir, name, LONGEST)
         .map_err(|error| errors::failed(&Name::of(dump), READ, dir, name, error))?;
     let parsed = text.map(|text| values.parse(&text)).transpose();
     parsed.map_err(|error| {

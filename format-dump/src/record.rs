@@ -8,8 +8,8 @@ use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
 use safe_files::data::IncomingFile;
 use safe_files::dir::Dir;
-use safe_files::errors;
 use safe_files::record::StoredRecord;
+use safe_files::{errors, json};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{Name, RECORD};
@@ -97,7 +97,7 @@ pub(crate) fn read_record(
     let (store, name) = (Name::of(dir), format!("{id}{RECORD}"));
     let error = |kind, reason: String| StoreError::new(kind, &store, operation, reason).on(id);
     let failed = |error| errors::failed(&store, operation, dir, &name, error).on(id);
-    let text = match dir.read(&name, LONGEST).map_err(failed)? {
+    let text = match json::read(dir, &name, LONGEST).map_err(failed)? {
         Some(text) => text,
         None if dir.is_gone() => return Err(failed(io::ErrorKind::NotFound.into())),
         None => {

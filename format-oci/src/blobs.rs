@@ -6,7 +6,7 @@ use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Hashers, hex};
 use glance_core::store::StoreErrorKind;
 use safe_files::dir::Dir;
-use safe_files::errors;
+use safe_files::{errors, json};
 
 use crate::artifact::Layer;
 use crate::descriptor::Descriptor;
@@ -49,7 +49,7 @@ impl Blobs {
             return Err(damaged(format!("{said}, more than the limit of {limit} MiB")));
         }
         let dir = self.dir(operation)?;
-        let read = dir.read(&name, LARGEST);
+        let read = json::read(&dir, &name, LARGEST);
         let read =
             read.map_err(|error| errors::failed(&self.store(), operation, &dir, &path, error));
         let bytes = read?.ok_or_else(|| damaged(format!("there is no {path}")))?;

@@ -96,7 +96,7 @@ impl Index {
             }
             stamp => stamp.map_err(failed)?,
         };
-        let text = blobs.layout.read(INDEX, LARGEST).map_err(failed)?.unwrap_or_default();
+        let text = json::read(&blobs.layout, INDEX, LARGEST).map_err(failed)?.unwrap_or_default();
         let document = json::parse(&text);
         let mut document: Map<String, Value> = document
             .map_err(|error| damaged(format!("{INDEX} is not an image index")).caused_by(error))?;

@@ -10,7 +10,7 @@ use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 use safe_files::dir::{Dir, blocking};
-use safe_files::errors;
+use safe_files::{errors, json};
 
 use crate::blob::Blob;
 use crate::files::{Ids, Name};
@@ -83,7 +83,7 @@ impl OldDump {
         id: &ImageId,
     ) -> Result<Option<Image>, StoreError> {
         let (dir, name) = (self.dir.clone(), id.to_string());
-        let text = blocking(move || dir.read(&name, LONGEST)).await;
+        let text = blocking(move || json::read(&dir, &name, LONGEST)).await;
         let failed = |error| errors::failed(self, operation, &self.dir, id.as_str(), error).on(id);
         let text = text.map_err(failed)?.ok_or_else(|| self.not_found(operation, id))?;
         record::read(id, &text).map_err(|error| {

@@ -21,6 +21,11 @@ pub enum Refused {
         /// The limit in bytes.
         most: u64,
     },
+    /// The JSON of the file has more values than may be held in memory.
+    TooManyValues {
+        /// The limit.
+        most: usize,
+    },
     /// The file has several hard links and would change under all of them.
     SeveralNames,
 }
@@ -39,6 +44,9 @@ impl Refused {
             Self::TooLong { length, most } => {
                 format!("has {length} bytes, more than the limit of {} MiB", most >> 20)
             }
+            Self::TooManyValues { most } => {
+                format!("has more than {most} values of JSON, the limit")
+            }
             Self::SeveralNames => "has several names (hard links)".to_owned(),
         }
     }
@@ -49,7 +57,7 @@ impl Refused {
             Self::NotAFile(_) | Self::NotADirectory(_) => {
                 "find out which user created it, and remove it"
             }
-            Self::TooLong { .. } => {
+            Self::TooLong { .. } | Self::TooManyValues { .. } => {
                 "restore the file from a backup or dump again; it is damaged, or another program \
                  wrote it"
             }
