@@ -269,3 +269,18 @@ async fn recognises_plain_http() {
 fn tells_its_name() {
     assert!(tls::describe().contains(char::is_numeric));
 }
+
+#[test]
+fn a_server_needs_the_key_of_its_certificate() {
+    let authority = authority("an authority", None);
+    let own = issue(&leaf(&["127.0.0.1"]), Some(&authority));
+    let acceptor = |key: &str| tls::acceptor(own.pem.as_bytes(), key.as_bytes());
+    acceptor(&own.key).unwrap();
+    for other in [KeyPair::generate(), KeyPair::generate_for(&rcgen::PKCS_ED25519)] {
+        let error = acceptor(&other.unwrap().serialize_pem()).unwrap_err();
+        // OpenSSL 3.0 does not read the form of Ed25519 keys that rcgen writes.
+        let refused =
+            ["cannot use the server's certificate and key", "cannot read the server's key"];
+        assert!(refused.contains(&&*error.what), "{error}");
+    }
+}

@@ -31,7 +31,7 @@ fn pem(certificate: &[u8]) -> pkcs8::der::Result<String> {
 }
 
 /// Joins a certificate chain in PEM, the own certificate first, with its private key.
-pub(crate) fn identity_of(chain: &[u8], key: &SecretDocument) -> Result<Identity, BodyError> {
+fn identity_of(chain: &[u8], key: &SecretDocument) -> Result<Identity, BodyError> {
     if cfg!(windows) {
         return Err(KEPT.into());
     }
@@ -57,6 +57,24 @@ fn is_of_one_kind(certificate: &[u8], key: &SecretDocument) -> bool {
         _ => true,
     }
 }
+
+/// Joins a server's certificate chain and key, both in PEM.
+pub(crate) fn of_server(chain: &[u8], key: &[u8]) -> Result<Identity, TlsSetupError> {
+    let key =
+        key_in(key).map_err(|error| TlsSetupError::new("cannot read the server's key", error))?;
+    if !first_certificate(chain).is_none_or(|own| is_of_one_kind(own.as_bytes(), &key)) {
+        return Err(TlsSetupError::new(CANNOT_SERVE, "the key does not belong to the certificate"));
+    }
+    let identity =
+        identity_of(chain, &key).map_err(|error| TlsSetupError::new(CANNOT_SERVE, error))?;
+    // Over OpenSSL, native-tls 0.2.18 compares a certificate with its key only in a client.
+    let client = native_tls::TlsConnector::builder().identity(identity.clone()).build();
+    client.map_err(|error| TlsSetupError::new(CANNOT_SERVE, error))?;
+    Ok(identity)
+}
+
+/// What an error says about a server's certificate and key.
+pub(crate) const CANNOT_SERVE: &str = "cannot use the server's certificate and key";
 
 /// Says that the client certificate and its key do not match.
 pub(crate) fn mismatch(identity: &ClientIdentity) -> String {
@@ -86,9 +104,9 @@ fn opened(der: &[u8], passphrase: &str) -> Result<SecretDocument, pkcs8::Error> 
 }
 
 /// Decodes the first private key of a PEM text to PKCS #8.
-pub(crate) fn key_in(text: &[u8]) -> Result<SecretDocument, pkcs8::Error> {
+fn key_in(text: &[u8]) -> Result<SecretDocument, pkcs8::Error> {
     let text = String::from_utf8_lossy(text);
-    let (label, key) = SecretDocument::from_pem(first_key(&text).unwrap_or(&text))?;
+    let (label, key) = SecretDocument::from_pem(first(KEY, &text).unwrap_or(&text))?;
     match label {
         "RSA PRIVATE KEY" => from_pkcs1(key.as_bytes()),
         "EC PRIVATE KEY" => from_sec1(key.as_bytes()),
@@ -96,14 +114,23 @@ pub(crate) fn key_in(text: &[u8]) -> Result<SecretDocument, pkcs8::Error> {
     }
 }
 
-/// The first block with a private key; other blocks may surround it.
-fn first_key(text: &str) -> Option<&str> {
-    const END: &str = "PRIVATE KEY-----";
-    let (before, from_key) = text.split_once(END)?;
+/// The first certificate of a PEM text, as DER; `None` if no certificate can be read.
+fn first_certificate(text: &[u8]) -> Option<Document> {
+    let text = String::from_utf8_lossy(text);
+    Some(Document::from_pem(first(CERTIFICATE, &text)?).ok()?.1)
+}
+
+/// The first block of a PEM text whose lines end like this; other blocks may surround it.
+fn first<'a>(end_of_line: &str, text: &'a str) -> Option<&'a str> {
+    let (before, rest) = text.split_once(end_of_line)?;
     let begin = before.rfind("-----BEGIN")?;
-    let end = text.len() - from_key.len() + from_key.find(END)? + END.len();
+    let end = text.len() - rest.len() + rest.find(end_of_line)? + end_of_line.len();
     text.get(begin..end)
 }
+
+/// How the first and last lines of blocks with keys and certificates end.
+const KEY: &str = "PRIVATE KEY-----";
+const CERTIFICATE: &str = "CERTIFICATE-----";
 
 /// Wraps an RSA key in PKCS #1 (RFC 8017, A.1.2).
 fn from_pkcs1(key: &[u8]) -> Result<SecretDocument, pkcs8::Error> {

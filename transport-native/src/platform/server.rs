@@ -20,14 +20,11 @@ impl std::fmt::Debug for Server {
 
 impl Server {
     pub(crate) fn new(chain: &[u8], key: &[u8]) -> Result<Self, TlsSetupError> {
-        const CANNOT_USE: &str = "cannot use the server's certificate and key";
-        let key = identity::key_in(key)
-            .map_err(|error| TlsSetupError::new("cannot read the server's key", error))?;
-        let identity = identity::identity_of(chain, &key)
-            .map_err(|error| TlsSetupError::new(CANNOT_USE, error))?;
-        let mut acceptor = native_tls::TlsAcceptor::builder(identity);
+        let mut acceptor = native_tls::TlsAcceptor::builder(identity::of_server(chain, key)?);
         acceptor.min_protocol_version(Some(Protocol::Tlsv12));
-        let acceptor = acceptor.build().map_err(|error| TlsSetupError::new(CANNOT_USE, error))?;
+        let acceptor = acceptor.build();
+        let acceptor =
+            acceptor.map_err(|error| TlsSetupError::new(identity::CANNOT_SERVE, error))?;
         Ok(Self(acceptor.into()))
     }
 }
