@@ -44,6 +44,9 @@ fn refusal(option: &Arg, command: &str) -> clap::Error {
     let sets = TABLE.iter().find(|(options, _)| options.contains(&id)).map(|(_, sets)| *sets);
     let advice = match sets.unwrap_or_default().concat() {
         others if others.is_empty() => "leave it out".to_owned(),
+        others if command == "resume" && others.contains(&"sync") => {
+            "run the interrupted command again with it".to_owned()
+        }
         others => format!("use it with {}", others.join(", ")),
     };
     let option = option.get_long().unwrap_or(id);

@@ -124,7 +124,11 @@ fn an_option_without_effect_is_refused_before_and_after_the_command() {
         (&["sync", ".", "new"], &["--chunksize", "1"], "has no effect on sync; leave it out"),
         (&["doctor", "."], &["-m"], "--metaonly has no effect on doctor; use it with"),
         (&["report", "merge", "x"], &["--tls", "rustls"], "--tls has no effect on report merge;"),
-        (&["resume"], &["--cacert", "x"], "--cacert has no effect on resume;"),
+        (
+            &["resume"],
+            &["--cacert", "x"],
+            "--cacert has no effect on resume; run the interrupted command again with it",
+        ),
     ] {
         refused(&[command, option].concat(), reason);
         refused(&[option, command].concat(), reason);
