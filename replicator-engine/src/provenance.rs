@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use glance_core::digest::hex;
-use glance_core::image::provenance::{NEW_ID, SOURCE, SOURCE_ID};
+use glance_core::image::provenance::{NEW_ID, SOURCE, SOURCE_ID, SOURCE_VIEW};
 use glance_core::image::{Attributes, Image, ImageId};
 
 /// The value of [`NEW_ID`].
@@ -22,14 +22,28 @@ pub(crate) const YES: &str = "true";
 pub struct Source {
     address: String,
     value: String,
+    /// The value of [`SOURCE_VIEW`].
+    view: Option<String>,
 }
 
 impl Source {
     /// The store at this address.
     pub fn new(address: &str) -> Self {
         let address = normal(address);
-        let value = format!("sha256:{}", hex(&Sha256::digest(&address)));
-        Self { address, value }
+        let value = hidden(&address);
+        Self { address, value, view: None }
+    }
+
+    /// The same store, of which the runs see only what the users of this project see.
+    #[must_use]
+    pub fn seen_by(self, project: &str) -> Self {
+        Self { view: Some(hidden(project)), ..self }
+    }
+
+    /// Whether the source shows an image as surely as to the run that made this replica. Otherwise an
+    /// image that the source does not show may still exist.
+    pub(crate) fn shows_as_much(&self, replica: &Attributes) -> bool {
+        self.view.is_none() || replica.properties.get(SOURCE_VIEW) == self.view.as_ref()
     }
 
     /// The value of [`SOURCE`].
@@ -54,6 +68,11 @@ impl From<&str> for Source {
     fn from(address: &str) -> Self {
         Self::new(address)
     }
+}
+
+/// Text that every user of the target may see.
+fn hidden(text: &str) -> String {
+    format!("sha256:{}", hex(&Sha256::digest(text)))
 }
 
 /// The normalized form of an address.
@@ -85,6 +104,9 @@ pub(crate) fn has_new_id(replica: &Image) -> bool {
 /// Marks a replica as made from `source`.
 pub(crate) fn mark(attributes: &mut Attributes, source: &Source) {
     attributes.properties.insert(SOURCE.to_owned(), source.value.clone());
+    if let Some(view) = &source.view {
+        attributes.properties.insert(SOURCE_VIEW.to_owned(), view.clone());
+    }
 }
 
 /// Marks a replica as one of the source image `id`, under another id.

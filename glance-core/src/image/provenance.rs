@@ -3,6 +3,10 @@
 /// The source of the replica.
 pub const SOURCE: &str = "glance_replicator.source";
 
+/// What the user saw who signed in at the source: a digest of the project's id. Absent if the user
+/// was an administrator, who sees all images.
+pub const SOURCE_VIEW: &str = "glance_replicator.source_view";
+
 /// The image's id at the source, if the replica has a different id.
 pub const SOURCE_ID: &str = "glance_replicator.source_id";
 
@@ -11,4 +15,4 @@ pub const SOURCE_ID: &str = "glance_replicator.source_id";
 pub const NEW_ID: &str = "glance_replicator.new_id";
 
 /// All of these properties.
-pub const ALL: [&str; 3] = [SOURCE, SOURCE_ID, NEW_ID];
+pub const ALL: [&str; 4] = [SOURCE, SOURCE_VIEW, SOURCE_ID, NEW_ID];

@@ -164,7 +164,8 @@ impl Repairs<'_> {
         let keeping = self.journals.first().cloned();
         let keeping = keeping.map_or(JournalMode::Nothing, JournalMode::Run);
         let work = Work::keeping(from, to, keeping, &selecting(ids), options).await?;
-        Ok(work.stamping().run_part(reports, options, stopping).await)
+        let work = work.stamping().await?;
+        Ok(work.run_part(reports, options, stopping).await)
     }
 
     /// Completes images with the options of the run that started them, except the options for
@@ -192,7 +193,7 @@ impl Repairs<'_> {
             .map_or(JournalMode::Nothing, |journal| JournalMode::EarlierRun(journal.of(&run.run)));
         let work = Work::keeping(from, to, keeping, &selecting(ids), &kept).await?;
         let work = match command {
-            Command::Sync(sync) if !sync.removal.no_stamp => work.stamping(),
+            Command::Sync(sync) if !sync.removal.no_stamp => work.stamping().await?,
             _ => work,
         };
         Ok(work.run_part(reports, &kept, stopping).await)

@@ -404,7 +404,7 @@ pub(super) async fn plan(typed: Plan, context: Context<'_>) -> Result<Exit, CliE
     let Context { selected, options, .. } = context;
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let work = Work::open(from, to, Access::Read, selected, options).await?;
-    let work = work.removing(&typed.removal, options.identity.match_by)?;
+    let work = work.removing(&typed.removal, options.identity.match_by).await?;
     let mut saved = typed.out.as_deref().map(saved_plan::Writer::create).transpose()?;
     let mut report = report::Comparison::new(Subject::Actions, Combined::Off);
     let observe = |entry: Entry| {

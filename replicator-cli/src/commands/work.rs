@@ -7,7 +7,6 @@ use glance_core::ImageStore;
 use keystone_auth::Projects;
 use replicator_engine::events::SilenceLimits;
 use replicator_engine::metadefs::{Mode, Surplus, Which};
-use replicator_engine::provenance;
 use replicator_engine::{
     ContentCheck, CopyScope, DigestCache, Journal, JournalFile, PairClaim, Policy, Prune,
     Replication, Retries, Run,
@@ -146,7 +145,7 @@ impl<'a> Source<'a> {
         let work = work.going(how.course);
         let work = match how.removing {
             None => work,
-            Some(typed) => work.removing(typed, self.options.identity.match_by)?,
+            Some(typed) => work.removing(typed, self.options.identity.match_by).await?,
         };
         let work = work.with_metadefs(how.metadefs.clone(), how.dry_run).await?;
         if !how.dry_run {
@@ -243,9 +242,9 @@ impl Work {
     }
 
     /// Marks new replicas as copies from this source.
-    pub(super) fn stamping(mut self) -> Self {
-        self.replication.policy.stamp = Some(provenance::Source::new(&self.source.address));
-        self
+    pub(super) async fn stamping(mut self) -> Result<Self, CliError> {
+        self.replication.policy.stamp = Some(self.source.stamp().await?);
+        Ok(self)
     }
 
     /// Writes the names of the source's projects to the target after the run.
@@ -305,15 +304,20 @@ impl Work {
     }
 
     /// Applies the removal options of `sync` and `plan`.
-    pub(super) fn removing(mut self, typed: &Removing, selected: Match) -> Result<Self, CliError> {
+    pub(super) async fn removing(
+        mut self,
+        typed: &Removing,
+        selected: Match,
+    ) -> Result<Self, CliError> {
         let how = typed.delete.removal();
         if how.is_some() && selected != Match::Id {
             let what = "--delete requires replicas that are matched by id";
             return Err(CliError::usage(what).hint("leave out --match"));
         }
-        let policy = &mut self.replication.policy;
-        policy.stamp = (!typed.no_stamp).then(|| provenance::Source::new(&self.source.address));
-        policy.prune =
+        if !typed.no_stamp {
+            self = self.stamping().await?;
+        }
+        self.replication.policy.prune =
             how.map(|how| Prune { how, most: typed.max_delete, unprotect: typed.unprotect });
         Ok(self)
     }

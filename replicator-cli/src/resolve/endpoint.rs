@@ -10,9 +10,10 @@ use glance_core::project::Project;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 use glance_core::transport::{RateLimited, Retrying, Transport};
+use keystone_auth::auth::TokenScope;
 use keystone_auth::plain_http;
 use keystone_auth::{Cloud, CloudRetries, Projects, Session};
-use replicator_engine::events;
+use replicator_engine::{events, provenance};
 use safe_files::file_lock::Lock;
 use transport_hyper::Proxies;
 use url::Url;
@@ -101,6 +102,26 @@ impl Access {
     /// The access that a run needs to its target.
     pub(crate) fn of_run(dry_run: bool) -> Self {
         if dry_run { Self::DryRun } else { Self::Write }
+    }
+}
+
+impl Opened {
+    /// How a run marks the replicas of this source. A user who is no administrator sees only a part of
+    /// its images.
+    pub(crate) async fn stamp(&self) -> Result<provenance::Source, CliError> {
+        let stamp = provenance::Source::new(&self.address);
+        let Some(session) = &self.session else { return Ok(stamp) };
+        session.proof().await?;
+        let roles = session.holder().await.map(|holder| holder.roles).unwrap_or_default();
+        let is_admin = roles.iter().any(|role| role.eq_ignore_ascii_case("admin"));
+        Ok(match session.reach().await {
+            _ if is_admin => stamp,
+            Some(TokenScope::Project(id)) => stamp.seen_by(&id),
+            Some(TokenScope::Domain) => stamp.seen_by("domain"),
+            Some(TokenScope::System) => stamp.seen_by("system"),
+            // The source has no Keystone, or the operator gave a token.
+            None => stamp,
+        })
     }
 }
 
@@ -305,7 +326,7 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
         effect::refuse_proxied(&keystone)?;
     }
     let session = Arc::new(Session::new(Arc::clone(&transport), Arc::clone(&cloud.auth)));
-    let of_cloud = |error| trust::sign_in_error(error, &cloud);
+    let of_cloud = |error| trust::sign_in_error(error, &cloud, side, &options.trust);
     let endpoint = session.image_endpoint(&cloud.image).await.map_err(of_cloud)?.url;
     let region = session.image_region(&cloud.image).await.map_err(of_cloud)?;
     effect::check_found(&cloud, &endpoint, side, options)?;

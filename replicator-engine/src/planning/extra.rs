@@ -24,6 +24,11 @@ impl Replication {
                 let reason = format!("kept: made by a sync from another source, {source}");
                 keep(image, reason)
             }
+            Some(_) if !ours.is_some_and(|ours| ours.shows_as_much(&image.attributes)) => {
+                let reason =
+                    "kept: made by a sync with another sign-in at the source, which may show it";
+                keep(image, reason.to_owned())
+            }
             Some(_) if image.attributes.protected && !prune.unprotect => {
                 keep(image, "kept: the image is protected".to_owned())
             }

@@ -17,6 +17,7 @@ fn real_clouds_are_brought_in_step_and_kept_so() {
     for stack in STACKS {
         let tool = Tool { cloud: &cloud, stack };
         tool.replicates_within_one_keystone();
+        tool.removes_nothing_that_another_sign_in_may_see();
         tool.replicates_between_keystones();
         let drift = tool.sees_every_state();
         tool.refuses_a_plan_that_is_out_of_date(&drift);
@@ -48,6 +49,14 @@ impl Drift {
 }
 
 impl Tool<'_> {
+    /// The images of other projects seem to be gone to a user who is no administrator.
+    fn removes_nothing_that_another_sign_in_may_see(&self) {
+        let plan = self.run(&["plan", "alice-a", "b", "--delete", "hide", "--max-delete", "100%"]);
+        let kept = "kept: made by a sync with another sign-in at the source";
+        assert!(plan.stdout.matches(kept).count() > 5, "{}", plan.stdout);
+        assert!(!plan.stdout.contains("(remove)"), "{}", plan.stdout);
+    }
+
     fn replicates_within_one_keystone(&self) {
         reset("b");
         let first = self.run(&["sync", "a", "b", "--queued"]).exits(0);

@@ -214,3 +214,33 @@ async fn an_empty_source_and_a_failure_remove_nothing() {
     assert_eq!(why, NothingRemoved::Failures { found: 1 });
     assert!(b.get(&id(1)).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_user_who_sees_less_of_the_source_removes_nothing() {
+    let prune = Prune { how: Removal::Hide, most: ErrorLimit::Percent(100), unprotect: true };
+    let prune = Some(prune);
+    let of = |project: Option<&str>| {
+        let source = Source::new(ORIGIN);
+        Some(project.map_or_else(|| source.clone(), |project| source.clone().seen_by(project)))
+    };
+    for (made_by, removed_by, is_removed) in [
+        (None, None, true),
+        (Some("alice"), Some("alice"), true),
+        (Some("alice"), None, true),
+        (None, Some("alice"), false),
+        (Some("bob"), Some("alice"), false),
+    ] {
+        let (whole, part) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("a")));
+        let b = Arc::new(MemoryStore::new("b"));
+        for store in [&whole, &part] {
+            put(store, &id(1), attributes("of all"), b"abc").await;
+        }
+        put(&whole, &id(2), attributes("of a project"), b"abc").await;
+        let fill = Policy { stamp: of(made_by), ..policy() };
+        replication(&whole, &b, fill).run(drop).await.unwrap();
+        let mirror = Policy { stamp: of(removed_by), prune, ..policy() };
+        replication(&part, &b, mirror).run(drop).await.unwrap();
+        let hidden = b.get(&id(2)).await.unwrap().attributes.os_hidden;
+        assert_eq!(hidden, is_removed, "{made_by:?} {removed_by:?}");
+    }
+}

@@ -83,12 +83,28 @@ pub(crate) fn policy(
 }
 
 /// The error of the sign-in to a cloud. The hint of an untrusted certificate names the entry of the
-/// cloud, and the command that shows the certificates.
-pub(crate) fn sign_in_error(error: SignInError, cloud: &Cloud) -> CliError {
+/// cloud, the option for its side, and the command that shows the certificates.
+pub(crate) fn sign_in_error(
+    error: SignInError,
+    cloud: &Cloud,
+    side: Side,
+    options: &Trust,
+) -> CliError {
     let error = CliError::from(error);
     let Some((before, after)) = error.hint.as_deref().and_then(|it| it.split_once(IN_CLOUDS))
     else {
         return error;
+    };
+    if options.cacert.is_some() && cloud.cacert.is_some() {
+        let name = escaped(&cloud.name);
+        return error.hint(format!(
+            "--cacert replaces the cacert of the cloud {name}: give --source-cacert or --target-cacert, \
+             which act on one side, in its place"
+        ));
+    }
+    let before = match side {
+        Side::Source => before.to_owned(),
+        Side::Target => before.replace("--cacert FILE", "--target-cacert FILE"),
     };
     let entry = format!("cacert of the cloud {} in {}", escaped(&cloud.name), cloud.place);
     let word = shell_word(&cloud.name);
