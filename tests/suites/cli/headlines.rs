@@ -70,6 +70,25 @@ fn the_first_line_says_what_is_wrong_with_a_certificate() {
     }
 }
 
+/// `--cacert` would replace the trust of the other side, too.
+#[test]
+fn the_hint_names_an_option_for_one_side() {
+    let place = Certified::new();
+    let url = place.serve(STACKS[0], &place.issued("self-signed"), glance());
+    let (file, ca) = (place.path("clouds.json"), place.path("ca.pem"));
+    let auth = json!({"auth_url": url, "user_id": "u", "password": "p"});
+    let clouds = json!({"clouds": {"a": {"cacert": ca, "auth": auth}, "b": {"auth": auth}}});
+    fs::write(&file, clouds.to_string()).unwrap();
+    for (line, advice) in [
+        (&["compare", &url, "b"][..], "pass this certificate with --target-cacert FILE, or as"),
+        (&["compare", "b", &url], "pass this certificate with --cacert FILE, or as"),
+        (&["size", "a", "--cacert", &ca], "--cacert replaces the cacert of the cloud a: give"),
+    ] {
+        let run = replicator_with(line, &[("OS_CLIENT_CONFIG_FILE", &file)]).exits(4);
+        assert!(error_of(&run).1.contains(advice), "{line:?}: {}", run.stderr);
+    }
+}
+
 #[test]
 fn the_first_line_says_why_there_is_no_connection() {
     let place = Certified::new();
