@@ -124,6 +124,9 @@ impl Comparison {
 
     /// Writes the state of one image at a target.
     pub(crate) fn entry(&mut self, target: usize, entry: &Entry) {
+        if entry.state == State::Extra && !self.lists_extras && entry.reason.is_none() {
+            return;
+        }
         let is_one_of_several = self.targets.len() > 1;
         let (name, summary) = &mut self.targets[target];
         let exit = match (entry.state, entry.action()) {
@@ -133,10 +136,6 @@ impl Comparison {
         };
         summary.count(entry, exit);
         metrics::image(entry.state.as_str(), exit);
-        // What a run leaves alone for no reason is only counted.
-        if entry.state == State::Extra && !self.lists_extras && entry.reason.is_none() {
-            return;
-        }
         let json = json_entry(is_one_of_several.then_some(name.as_str()), entry);
         let line = format!("{} {}", sign(entry.state), entry.image.id);
         match &mut self.combined {

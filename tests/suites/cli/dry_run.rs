@@ -90,7 +90,7 @@ fn every_command_prints_the_plan_and_changes_nothing() {
     assert!(run.stderr.contains("warning: "), "{}", run.stderr);
     // A run leaves alone what only the target has. A plan lists it, and has nothing to do either.
     let run = stage.unchanged(&["livecopy", &b, &a, "-n"], 0);
-    assert_eq!(run.stdout, "2 images compared: 1 same, 1 extra\nnothing to do\n");
+    assert_eq!(run.stdout, "1 image compared: 1 same\nnothing to do\n");
     stage.unchanged(&["plan", &b, &a], 0);
     let run = stage.unchanged(&["sync", &b, &a, "-n", "--delete", "hide"], 0);
     assert!(run.stdout.contains("kept: not made by a sync"), "{}", run.stdout);
