@@ -5,6 +5,14 @@ use std::panic::Location;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Sends a signal to a process that was not waited for. Not with the program `kill`, which is not on
+/// every machine.
+pub(crate) fn send(signal: Signal, child: &Child) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
 /// The exit code and output of a run.
 #[derive(Debug)]
 pub(crate) struct Run {

@@ -112,9 +112,12 @@ const FORMAT: &str = "%e s, %U s of CPU time, %M KiB in the largest process";
 
 const FIGURES: &str = "/tmp/figures";
 
-/// Runs the arguments with a loopback interface. The root `$0` is mounted, because rpm isolates its
-/// scripts by changing the mount of `/`.
-const ISOLATED: &str = r#"ip link set lo up && mount --rbind "$0" "$0" && exec "$@""#;
+/// Runs the arguments with a loopback interface and pseudo-terminals. The root `$0` is mounted, because
+/// rpm isolates its scripts by changing the mount of `/`.
+const ISOLATED: &str = r#"
+ip link set lo up && mount --rbind "$0" "$0" &&
+    mount --types devpts --options mode=620,ptmxmode=666 devpts "$0/dev/pts" && exec "$@"
+"#;
 
 /// The home directory of the ordinary user.
 pub(crate) const HOME: &str = "/home/builder";

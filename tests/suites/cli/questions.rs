@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use super::replicator;
+use crate::support::common::send;
 use crate::support::old_dump::write_old_image;
 use crate::support::terminal::{at_a_terminal, types};
 
@@ -90,8 +93,7 @@ fn a_signal_at_the_question_removes_nothing() {
     let stage = Stage::new();
     let line = stage.line();
     let run = at_a_terminal(&words(&line), |_, child| {
-        let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(killed.unwrap().success());
+        send(Signal::INT, child);
     });
     assert_eq!((run.code, stage.images("b")), (Some(130), vec![1, 2, 3, 4]), "{run:?}");
     assert!(run.screen.contains("? [y/N] \nstopped by SIGINT: "), "{}", run.screen);

@@ -7,10 +7,11 @@ use std::process::Command;
 
 use format_dump::DumpStore;
 use http::Method;
+use rustix::process::Signal;
 
 use super::disk::Disk;
 use super::source::{Site, Then};
-use crate::support::common::{Run, start_heard, with_options};
+use crate::support::common::{Run, send, start_heard, with_options};
 use crate::support::fault::Fault;
 
 /// File facts that change when anything is written to a dump.
@@ -164,8 +165,7 @@ fn serve(site: &Site, dump: &Path, more: &[&str]) -> (std::process::Child, Strin
 }
 
 fn stop(server: std::process::Child) -> Run {
-    let pid = server.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    send(Signal::TERM, &server);
     Run::of(server.wait_with_output().unwrap())
 }
 

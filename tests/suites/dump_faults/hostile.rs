@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use glance_core::image::{Attributes, Image, Visibility};
 use glance_core::project::Project;
 use glance_core::store::ByteRange;
 use glance_core::{ImageStore, Selection};
+use rustix::process::Signal;
 
 use super::source::{Site, id};
 
@@ -29,7 +30,7 @@ mod state;
 use outside::Outside;
 use plant::{Kind, files_below};
 
-use crate::support::common::{Run, start_heard, with_options};
+use crate::support::common::{Run, send, start_heard, with_options};
 
 /// The content of files outside the dump, which occurs nowhere else.
 const SECRET: &str = "THE-SECRET-OF-ANOTHER-USER ";
@@ -223,8 +224,7 @@ impl Case {
             line.extend([&*site.url, &url, "--owner", "caller"]);
         }
         let client = finish(start_heard(&site.line(&line), &[])).await?;
-        let pid = server.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        send(Signal::TERM, &server);
         let ended = finish(server).await?;
         // The server reports refusals to its client.
         let (stdout, stderr) = (client.run.stdout, client.run.stderr);

@@ -2,12 +2,14 @@
 //! images are missing, and `resume` or a second run completes it.
 
 use std::fmt::Write as _;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::thread::sleep;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::suites::endure::embedded::Embedded;
-use crate::support::common::{Run, replicator_with, start_heard};
+use crate::support::common::{Run, replicator_with, send, start_heard};
 use crate::support::extent::{Chance, extent};
 use crate::support::sweep::{Ground, Work, keep, print};
 
@@ -124,8 +126,8 @@ impl Round {
         let instant = Duration::from_secs_f64(0.1 + 1.6 * self.fraction);
         match self.by {
             By::Time => {}
-            By::Interrupt => signal(&child, "-INT", instant),
-            By::Terminate => signal(&child, "-TERM", instant),
+            By::Interrupt => send_after(instant, Signal::INT, &child),
+            By::Terminate => send_after(instant, Signal::TERM, &child),
         }
         Run::of(child.wait_with_output().unwrap())
     }
@@ -150,9 +152,9 @@ impl Round {
 }
 
 /// Sends a signal after a delay, unless the process has ended before.
-fn signal(child: &Child, name: &str, after: Duration) {
-    sleep(after);
-    let _ = Command::new("kill").args([name, &child.id().to_string()]).status();
+fn send_after(time: Duration, signal: Signal, child: &Child) {
+    sleep(time);
+    send(signal, child);
 }
 
 fn run(ground: &Embedded, line: &[&str]) -> Run {

@@ -11,15 +11,20 @@ use format_dump::DumpStore;
 use glance_core::ImageStore;
 use glance_core::image::Visibility;
 use http::Method;
+use rustix::process::Signal;
 use safe_files::file_lock::Holder;
 
 use super::schema::check_document;
 use super::{Place, Site, dump, id, json, run};
-use crate::support::common::{Run, replicator_with, start_heard, start_into};
+use crate::support::common::{Run, replicator_with, send, start_heard, start_into};
 use crate::support::fault::Fault;
 
 /// Runs the tool until its output satisfies `is_ready`, and then sends it a signal.
-pub(super) fn stopped_after(line: &[String], signal: &str, is_ready: impl Fn(&str) -> bool) -> Run {
+pub(super) fn stopped_after(
+    line: &[String],
+    signal: Signal,
+    is_ready: impl Fn(&str) -> bool,
+) -> Run {
     let mut child = start_heard(line, &[]);
     let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let said = Arc::new(Mutex::new(Vec::new()));
@@ -37,7 +42,7 @@ pub(super) fn stopped_after(line: &[String], signal: &str, is_ready: impl Fn(&st
         assert!(begin.elapsed() < Duration::from_secs(60), "{line:?} is never ready");
         std::thread::sleep(Duration::from_millis(10));
     }
-    Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    send(signal, &child);
     let mut errors = String::new();
     stderr.read_to_string(&mut errors).unwrap();
     let code = child.wait().unwrap().code();
@@ -127,9 +132,9 @@ async fn codes_6_to_10_are_of_integrity_locks_limits_losses_and_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_129_130_and_143_are_of_signals_and_the_report_is_complete() {
     for (signal, code, meaning) in [
-        ("-HUP", 129, "stopped by SIGHUP"),
-        ("-INT", 130, "stopped by SIGINT"),
-        ("-TERM", 143, "stopped by SIGTERM"),
+        (Signal::HUP, 129, "stopped by SIGHUP"),
+        (Signal::INT, 130, "stopped by SIGINT"),
+        (Signal::TERM, 143, "stopped by SIGTERM"),
     ] {
         let place = Place::new();
         let (a, b) = (Site::with([1, 2]).await, Site::open().await);
@@ -180,7 +185,7 @@ async fn a_stopped_dump_speaks_of_a_directory_and_continues_where_it_stopped() {
             let texts = files.map(|file| fs::read_to_string(file.unwrap().path()));
             texts.flatten().any(|text| text.contains("\"uploading\""))
         };
-        let stopped = move || stopped_after(&line, "-INT", is_writing);
+        let stopped = move || stopped_after(&line, Signal::INT, is_writing);
         let run = tokio::task::spawn_blocking(stopped).await.unwrap().exits(130);
         let said = run.stdout + &run.stderr;
         assert!(!said.contains("upload"), "{said}");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use http::Method;
+use rustix::process::Signal;
 use serde_json::Value;
 use tests::pki::{Leaf, self_signed};
 
@@ -292,7 +293,7 @@ async fn serve_says_where_it_serves_before_it_ends() {
     let line = [&line[..], &["--output", "json"]].concat();
     let line: Vec<String> = line.iter().map(ToString::to_string).collect();
     let serving = |said: &str| said.contains("https://127.0.0.1:");
-    let stopped = tokio::task::spawn_blocking(move || stopped_after(&line, "-INT", serving));
+    let stopped = tokio::task::spawn_blocking(move || stopped_after(&line, Signal::INT, serving));
     let run = stopped.await.unwrap().exits(130);
     let document = json(&run.stdout);
     check_document(&document);
