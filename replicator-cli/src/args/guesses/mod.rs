@@ -144,6 +144,7 @@ const WORDS: &[Guess] = &[
         "`glance-replicator sync SOURCE TARGET --delete HOW` removes images that the source no longer \
          has",
     ),
+    (&["mirror"], "`glance-replicator sync SOURCE TARGET` makes the target equal to the source"),
     (&["version"], "`glance-replicator --version` prints the version"),
 ];
 
@@ -154,6 +155,10 @@ const OPTIONS: &[Guess] = &[
          cacert: in clouds.yaml; `glance-replicator doctor STORE` shows the server's certificates",
     ),
     // Options of the old tool.
+    (
+        &["--cafile", "--ca-file", "--ca-bundle", "--ca-cert"],
+        "--cacert FILE names the CA certificates to trust",
+    ),
     (&["--shell_completion", "--shell-completion"], COMPLETION),
     (
         &["--log-dir", "--log_dir", "--logdir"],
