@@ -53,8 +53,10 @@ override RUSTFLAGS += $(addprefix --remap-path-prefix=,$(PATHS))
 override CFLAGS += $(addprefix -ffile-prefix-map=,$(PATHS))
 override CXXFLAGS += $(addprefix -ffile-prefix-map=,$(PATHS))
 export RUSTFLAGS CFLAGS CXXFLAGS CARGO_TARGET_DIR
-# A build must not depend on whether the machine has an AWS-LC.
+# A build must not depend on whether the machine has an AWS-LC, unless the packager asks for that.
+ifndef AWS_LC_SYS_SYSTEM_DIR
 export AWS_LC_SYS_USE_SYSTEM ?= 0
+endif
 
 .PHONY: build generate check install install-binary install-man install-completions \
 	install-units install-doc install-licenses

@@ -40,8 +40,8 @@ impl Source {
         Self { view: Some(hidden(project)), ..self }
     }
 
-    /// Whether the source shows an image as surely as to the run that made this replica. Otherwise an
-    /// image that the source does not show may still exist.
+    /// Whether this run sees every image that the run that made the replica saw. Otherwise an image
+    /// that the source does not list may still exist.
     pub(crate) fn shows_as_much(&self, replica: &Attributes) -> bool {
         self.view.is_none() || replica.properties.get(SOURCE_VIEW) == self.view.as_ref()
     }
@@ -70,7 +70,7 @@ impl From<&str> for Source {
     }
 }
 
-/// Text that every user of the target may see.
+/// The digest of a text that the users of the target must not see.
 fn hidden(text: &str) -> String {
     format!("sha256:{}", hex(&Sha256::digest(text)))
 }

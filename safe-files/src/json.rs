@@ -57,7 +57,7 @@ pub fn read(dir: &Dir, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
-    if file.metadata()?.len() > BUFFER as u64 {
+    if (BUFFER as u64..=most).contains(&file.metadata()?.len()) {
         count_all(file.take(most))?;
     }
     dir.read(name, most)
@@ -79,13 +79,14 @@ fn count_all(mut text: impl Read) -> io::Result<()> {
 
 const BUFFER: usize = 64 * 1024;
 
+/// An upper bound of the number of values in a text.
 fn count(text: &[u8]) -> usize {
     let mut counter = Counter::default();
     counter.add(text);
     counter.values()
 }
 
-/// Determines an upper bound of the number of values in a text.
+/// Counts the values of a text that is read in parts.
 #[derive(Default)]
 struct Counter {
     separators: usize,

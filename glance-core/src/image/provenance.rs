@@ -3,8 +3,8 @@
 /// The source of the replica.
 pub const SOURCE: &str = "glance_replicator.source";
 
-/// What the user saw who signed in at the source: a digest of the project's id. Absent if the user
-/// was an administrator, who sees all images.
+/// The project of the sign-in at the source, as a digest of its id: its users see only a part of the
+/// images. Absent for an administrator, who sees all images.
 pub const SOURCE_VIEW: &str = "glance_replicator.source_view";
 
 /// The image's id at the source, if the replica has a different id.

@@ -24,7 +24,7 @@ pub(crate) mod merge_join;
 #[derive(Debug, Default)]
 pub(super) struct Moved {
     replicas: BTreeMap<ImageId, Image>,
-    /// The images of which several complete replicas fit, with the ids of these replicas.
+    /// The images of which several complete replicas fit, with the reason for the report.
     ambiguous: BTreeMap<ImageId, String>,
 }
 

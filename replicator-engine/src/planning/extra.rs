@@ -25,8 +25,7 @@ impl Replication {
                 keep(image, reason)
             }
             Some(_) if !ours.is_some_and(|ours| ours.shows_as_much(&image.attributes)) => {
-                let reason =
-                    "kept: made by a sync with another sign-in at the source, which may show it";
+                let reason = "kept: made by a sync with another sign-in at the source, which may see the image";
                 keep(image, reason.to_owned())
             }
             Some(_) if image.attributes.protected && !prune.unprotect => {

@@ -154,11 +154,11 @@ const OPTIONS: &[Guess] = &[
         "every server is verified; name the certificate of its CA with --cacert FILE, or with \
          cacert: in clouds.yaml; `glance-replicator doctor STORE` shows the server's certificates",
     ),
-    // Options of the old tool.
     (
         &["--cafile", "--ca-file", "--ca-bundle", "--ca-cert"],
         "--cacert FILE names the CA certificates to trust",
     ),
+    // Options of the old tool.
     (&["--shell_completion", "--shell-completion"], COMPLETION),
     (
         &["--log-dir", "--log_dir", "--logdir"],

@@ -98,8 +98,8 @@ pub(crate) fn sign_in_error(
     if options.cacert.is_some() && cloud.cacert.is_some() {
         let name = escaped(&cloud.name);
         return error.hint(format!(
-            "--cacert replaces the cacert of the cloud {name}: give --source-cacert or --target-cacert, \
-             which act on one side, in its place"
+            "--cacert replaces the cacert of the cloud {name}: give it for the other side alone \
+             (--source-cacert, --target-cacert), or leave it out"
         ));
     }
     let before = match side {
