@@ -118,29 +118,27 @@ impl GlanceStore {
                 } else if is_done(&image) {
                     return Ok(image);
                 } else if watch.has_begun || watch.began.elapsed() > PATIENCE {
-                    let said = self.said_of(id, watch.task.as_deref()).await;
+                    let said = self.task(id, watch.task.as_deref()).await.and_then(Task::said);
                     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
                     let reason = format!("the import failed{said}");
                     return Err(self.client.error(StoreErrorKind::Server, operation, reason));
                 }
-                let said = self.said_of(id, watch.task.as_deref()).await;
-                if let Some(silence) = watch.hears(said.as_deref(), Instant::now()) {
-                    return Err(self.client.error(StoreErrorKind::Server, operation, silence));
+                let task = self.task(id, watch.task.as_deref()).await;
+                if let Some(stall) = watch.hears(task, Instant::now()) {
+                    return Err(self.client.error(StoreErrorKind::Server, operation, stall));
                 }
             }
             sleep(watch.pause()).await;
         }
     }
 
-    /// The message of the import's task. `None` before API version 2.12, which introduced the list
-    /// of tasks.
-    async fn said_of(&self, id: &ImageId, task: Option<&str>) -> Option<String> {
+    /// The import's task. `None` before API version 2.12, which introduced the list of tasks.
+    async fn task(&self, id: &ImageId, task: Option<&str>) -> Option<Task> {
         let operation = Operation::new("list the tasks", id);
         let path = format!("{}/tasks", image_path(id));
         let asked = self.client.json_within(TASKS, Method::GET, &path, None, &operation).await;
         let Tasks { tasks } = asked.ok()?;
-        let said = tasks.into_iter().find(|one| Some(one.id.as_str()) == task)?.message;
-        said.filter(|said| !said.is_empty())
+        tasks.into_iter().find(|one| Some(one.id.as_str()) == task)
     }
 }
 
@@ -153,7 +151,21 @@ struct Tasks {
 #[derive(Deserialize)]
 struct Task {
     id: String,
+    #[serde(default)]
+    status: String,
     message: Option<String>,
+}
+
+impl Task {
+    /// The message, if there is one.
+    fn said(self) -> Option<String> {
+        self.message.filter(|said| !said.is_empty())
+    }
+
+    /// Whether Glance's worker has ended, with whatever result.
+    fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "success" | "failure")
+    }
 }
 
 /// Maximum bytes of a list of tasks.
@@ -168,6 +180,8 @@ struct Watch {
     task: Option<String>,
     /// The last progress message of the task, and when it first appeared.
     progress: Option<(String, Instant)>,
+    /// When the task was first seen to have ended.
+    ended: Option<Instant>,
     looks: u32,
     /// The number of consecutive polls that failed.
     failures: u32,
@@ -175,7 +189,15 @@ struct Watch {
 
 impl Watch {
     fn new(began: Instant) -> Self {
-        Self { began, has_begun: false, task: None, progress: None, looks: 0, failures: 0 }
+        Self {
+            began,
+            has_begun: false,
+            task: None,
+            progress: None,
+            ended: None,
+            looks: 0,
+            failures: 0,
+        }
     }
 
     /// Whether to keep polling after `error`: the import may go on even if a poll fails.
@@ -185,21 +207,32 @@ impl Watch {
         passes && self.failures < FAILURES
     }
 
-    /// Records the message of the task, and returns an error text if the message has not changed
-    /// for too long. A task without messages never times out, because tasks report nothing while
-    /// they download.
-    fn hears(&mut self, said: Option<&str>, now: Instant) -> Option<String> {
+    /// Records the state of the task, and returns an error text if the import stands still: its
+    /// task has ended but the record still shows an import, as after a failure that Glance could
+    /// not clean up, or the message has not changed for too long. A task without messages never times
+    /// out, because tasks report nothing while they download.
+    fn hears(&mut self, task: Option<Task>, now: Instant) -> Option<String> {
         self.failures = 0;
+        let task = task?;
+        let (id, has_ended) = (task.id.clone(), task.has_ended());
+        let said = task.said();
+        if has_ended && now - *self.ended.get_or_insert(now) > PATIENCE {
+            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+            return Some(format!(
+                "the task {id} has ended, but the record still shows an import{said}"
+            ));
+        }
         let said = said?;
         match &self.progress {
-            Some((last, since)) if last == said => {
+            Some((last, since)) if *last == said => {
                 let silence = now - *since;
                 let minutes = silence.as_secs() / 60;
-                (silence > SILENCE).then(|| format!("no progress for {minutes} minutes: {said}"))
+                (silence > SILENCE)
+                    .then(|| format!("no progress of the task {id} for {minutes} minutes: {said}"))
             }
             _ => {
                 tracing::info!("import in progress: {said}");
-                self.progress = Some((said.to_owned(), now));
+                self.progress = Some((said, now));
                 None
             }
         }
@@ -218,7 +251,8 @@ pub(super) const STORE: HeaderName = HeaderName::from_static("x-image-meta-store
 /// Glance's name for the import method that copies between its stores.
 pub const COPY_IMAGE: &str = "copy-image";
 
-/// How long an import may take to start if it does not lock the image.
+/// How long an import may take to start if it does not lock the image, and to release the record
+/// when its task has ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long an import may make no progress.
@@ -231,17 +265,41 @@ const FAILURES: u32 = 5;
 mod tests {
     use super::*;
 
+    fn task(status: &str, message: Option<&str>) -> Option<Task> {
+        let (status, message) = (status.to_owned(), message.map(str::to_owned));
+        Some(Task { id: "t1".to_owned(), status, message })
+    }
+
     #[test]
     fn an_import_that_stands_still_is_given_up_and_one_that_is_silent_is_not() {
         let begin = Instant::now();
         let after = |minutes: u64| begin + Duration::from_secs(minutes * 60 + 1);
+        let copied = |said| task("processing", Some(said));
         let mut watch = Watch::new(begin);
         assert_eq!(watch.hears(None, after(600)), None);
-        assert_eq!(watch.hears(Some("Copied 1 MiB"), after(601)), None);
-        assert_eq!(watch.hears(Some("Copied 1 MiB"), after(631)), None);
-        let silent = watch.hears(Some("Copied 1 MiB"), after(632)).unwrap();
-        assert_eq!(silent, "no progress for 31 minutes: Copied 1 MiB");
-        assert_eq!(watch.hears(Some("Copied 2 MiB"), after(633)), None);
+        assert_eq!(watch.hears(task("processing", None), after(600)), None);
+        assert_eq!(watch.hears(copied("Copied 1 MiB"), after(601)), None);
+        assert_eq!(watch.hears(copied("Copied 1 MiB"), after(631)), None);
+        let silent = watch.hears(copied("Copied 1 MiB"), after(632)).unwrap();
+        assert_eq!(silent, "no progress of the task t1 for 31 minutes: Copied 1 MiB");
+        assert_eq!(watch.hears(copied("Copied 2 MiB"), after(633)), None);
+    }
+
+    #[test]
+    fn an_import_whose_task_has_ended_must_release_the_record() {
+        let begin = Instant::now();
+        for (status, message) in [("failure", Some("no space")), ("success", None)] {
+            let mut watch = Watch::new(begin);
+            assert_eq!(watch.hears(task(status, message), begin), None);
+            assert_eq!(watch.hears(task(status, message), begin + PATIENCE), None);
+            let late = begin + PATIENCE + Duration::from_secs(1);
+            let stall = watch.hears(task(status, message), late).unwrap();
+            let said = message.map(|message| format!(": {message}")).unwrap_or_default();
+            assert_eq!(
+                stall,
+                format!("the task t1 has ended, but the record still shows an import{said}")
+            );
+        }
     }
 
     #[test]

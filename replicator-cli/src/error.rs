@@ -216,8 +216,8 @@ impl Error for CliError {
 }
 
 /// The hint after a run that was stopped. Glance has no request that continues an upload.
-const CONTINUE: &str = "run the command again to continue: it skips the images in place, and sends an \
-    interrupted upload again from the beginning";
+const CONTINUE: &str = "run the command again: it skips the images in place, and sends the image whose \
+    upload was interrupted once more in full";
 
 /// The hint if the target is a directory.
 const CONTINUE_IN_DIRECTORY: &str = "run the command again to continue: it skips the images in place, \

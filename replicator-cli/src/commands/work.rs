@@ -317,6 +317,7 @@ impl Work {
         if !typed.no_stamp {
             self = self.stamping().await?;
         }
+        self.replication.policy.adopt = typed.adopt;
         self.replication.policy.prune =
             how.map(|how| Prune { how, most: typed.max_delete, unprotect: typed.unprotect });
         Ok(self)

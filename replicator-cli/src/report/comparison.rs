@@ -63,6 +63,8 @@ struct Summary {
     bytes: u64,
     /// Shared images whose members were not looked at.
     members_skipped: u64,
+    /// Images whose records have only MD5 in common.
+    md5_only: u64,
 }
 
 impl Comparison {
@@ -226,6 +228,7 @@ impl Summary {
             actions: BTreeMap::new(),
             bytes: 0,
             members_skipped: 0,
+            md5_only: 0,
         }
     }
 
@@ -240,6 +243,7 @@ impl Summary {
         }
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.members_skipped += other.members_skipped;
+        self.md5_only += other.md5_only;
         self
     }
 
@@ -248,6 +252,7 @@ impl Summary {
         *self.actions.entry(entry.action()).or_default() += 1;
         self.bytes = self.bytes.saturating_add(entry.outstanding());
         self.members_skipped += u64::from(entry.members_skipped);
+        self.md5_only += u64::from(entry.is_compared_by_md5_only());
         self.exit = self.exit.worse(exit);
     }
 
@@ -263,6 +268,12 @@ impl Summary {
         out!("{prefix}{compared} image{} compared{colon}{states}", plural(compared));
         if self.members_skipped > 0 {
             out!("{prefix}{}", members_skipped(self.members_skipped));
+        }
+        if self.md5_only > 0 {
+            let (count, s) = (self.md5_only, plural(self.md5_only));
+            out!(
+                "{prefix}the data of {count} image{s} was compared by MD5 only; use `verify --deep`"
+            );
         }
         if subject == Subject::Actions {
             out!("{prefix}{}", self.actions_text());
@@ -286,7 +297,7 @@ impl Summary {
         let different = self.compared() - alike.into_iter().sum::<u64>();
         json!({
             "compared": self.compared(), "different": different, "states": states,
-            "actions": self.actions, "bytes": self.bytes, "members_skipped": self.members_skipped,
+            "actions": self.actions, "bytes": self.bytes, "members_skipped": self.members_skipped, "md5_only": self.md5_only,
         })
     }
 }

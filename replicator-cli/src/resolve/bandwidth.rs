@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::output;
+
 /// The rate limiters of both sides.
 pub(crate) fn bandwidth_limits(limit: Option<&Bandwidth>) -> BandwidthLimits {
     let Some(limit) = limit else { return BandwidthLimits::default() };
@@ -13,8 +15,17 @@ pub(crate) fn bandwidth_limits(limit: Option<&Bandwidth>) -> BandwidthLimits {
             "the times of --bwlimit are UTC because the local time zone is unknown: {error}"
         );
     }
+    let lowest = [&limit.source, &limit.target].into_iter().filter_map(Timetable::lowest).min();
+    if let Some(rate) = lowest.filter(|rate| *rate < UNUSUAL) {
+        output::warning(&format!(
+            "--bwlimit {rate} is {rate} bytes per second; write a unit, such as 10M for 10 MiB"
+        ));
+    }
     BandwidthLimits { source: limiter(&limit.source), target: limiter(&limit.target) }
 }
+
+/// A lower rate, in bytes per second, probably lacks its unit.
+const UNUSUAL: u64 = 1024;
 
 /// The rate limiter of a timetable; `None` if the timetable never sets a limit.
 fn limiter(timetable: &Timetable) -> Option<ByteRateLimiter> {
@@ -22,6 +33,6 @@ fn limiter(timetable: &Timetable) -> Option<ByteRateLimiter> {
 }
 
 /// The local time, or UTC if the time zone is unknown.
-fn local_time() -> DateTime {
+pub(crate) fn local_time() -> DateTime {
     TimeZone::system().to_datetime(Timestamp::now())
 }

@@ -95,7 +95,10 @@ impl ImageCopy<'_> {
         };
         let now = self.replication.target.get(&record.id).await.map_err(CopyError::Target)?;
         match (now.status, error.kind) {
-            _ if now.is_importing() => Err(CopyError::busy(Status::Importing)),
+            _ if now.is_importing() => Err(CopyError::Blocked {
+                reason: format!("the target's import has not ended: {}", error.reason),
+                hint: Some(UNFINISHED.to_owned()),
+            }),
             (Status::Queued, StoreErrorKind::Transport(_) | StoreErrorKind::Unauthenticated) => {
                 Err(CopyError::Target(error))
             }
@@ -147,3 +150,8 @@ impl ImageCopy<'_> {
         copied.map(drop).map_err(failed)
     }
 }
+
+/// The hint for an import that goes on, or never ended, at the target.
+const UNFINISHED: &str = "wait until the image is active or queued at the target, then run the \
+    command again. If it stays importing, ask the target's administrator: Glance's log names the \
+    cause, and only the deletion of the record frees it";

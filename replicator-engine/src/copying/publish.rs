@@ -19,7 +19,7 @@ impl ImageCopy<'_> {
         differences: &[Difference],
     ) -> Result<(), CopyError> {
         let replication = self.replication;
-        let wanted = replication.policy.mapping.onto(&self.goal.wanted, &replica.attributes);
+        let wanted = replication.policy.onto(&self.goal.wanted, self.image, replica);
         let shows_more =
             shows_more(self.image, &wanted, replica) || differences.iter().any(adds_member);
         if shows_more && !is_provable(self.image, replica) {
@@ -55,8 +55,7 @@ impl ImageCopy<'_> {
             };
             target.set_activation(&replica.id, activation).await.map_err(CopyError::Target)?;
         }
-        let mapping = &self.replication.policy.mapping;
-        let wanted = mapping.onto(&self.goal.wanted, &replica.attributes);
+        let wanted = self.replication.policy.onto(&self.goal.wanted, image, replica);
         let before = Attributes { protected: replica.attributes.protected, ..wanted.clone() };
         let published = target.update(replica, &before).await.map_err(CopyError::Target)?;
         if let Some(members) = &self.goal.members {

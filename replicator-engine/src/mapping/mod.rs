@@ -241,10 +241,14 @@ impl Mapping {
             // An image without an owner gets this one, too.
             let owner = Owner::Project(id.clone());
             if attributes.owner != owner {
-                notes.push(match label {
-                    Some(label) => format!("the owner is project {label} ({id}) at the target"),
-                    None => format!("the owner is project {id} at the target"),
-                });
+                let project = match label {
+                    Some(label) => format!("{label} ({id})"),
+                    None => id.clone(),
+                };
+                notes.push(format!(
+                    "owner at the target is project {project}; a later run without --owner sets the \
+                     source's owner again"
+                ));
             }
             attributes.owner = owner;
             return Ok(Vec::new());
@@ -295,7 +299,10 @@ impl Mapping {
         take_fields(&mut wanted, &Attributes::default(), &self.without);
         if let Some(name) = &self.name {
             if wanted.name.as_ref() != Some(name) {
-                notes.push(format!("the image is named {name:?} at the target"));
+                notes.push(format!(
+                    "the image is named {name:?} at the target; a later run without --rename sets the \
+                     source's name again"
+                ));
             }
             wanted.name = Some(name.clone());
         }

@@ -307,8 +307,10 @@ async fn a_copy_gets_the_name_and_the_owner_that_the_operator_gives() {
         assert_eq!(wanted.attributes.name.as_deref(), Some("gold"));
         assert_eq!(wanted.attributes.owner, Owner::Project("p9".to_owned()));
         let notes = [
-            "the image is named \"gold\" at the target",
-            "the owner is project D/x (p9) at the target",
+            "the image is named \"gold\" at the target; a later run without --rename sets the source's \
+             name again",
+            "owner at the target is project D/x (p9); a later run without --owner sets the source's \
+             owner again",
         ];
         assert_eq!((&wanted.notes[..], wanted.losses.len()), (&notes.map(str::to_owned)[..], 0));
         // A replica that has both needs no update.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use glance_core::image::{Image, Member};
 
-use crate::comparison::Difference;
+use crate::comparison::{Difference, common_digest};
 use crate::error::CopyError;
 use crate::journal::Claim;
 use crate::loss::Loss;
@@ -162,6 +162,14 @@ impl Entry {
             Step::Fail(error) => matches!(error, CopyError::Busy { .. }),
             Step::Nothing => false,
         }
+    }
+
+    /// Whether MD5 is the only digest that the records of both sides have in common. MD5 detects
+    /// damage, but not data that was changed on purpose.
+    pub fn is_compared_by_md5_only(&self) -> bool {
+        let Some(replica) = &self.replica else { return false };
+        let common = common_digest(&self.image, replica);
+        common.is_some_and(|(digest, _)| digest.field == "checksum")
     }
 
     /// Number of data bytes that a run would copy, according to the size in the source's record.

@@ -150,7 +150,7 @@ fn in_place(image: Image, there: &Image, goal: Goal, policy: &Policy) -> Entry {
         let entry = Entry::failed(image, replica, error);
         return Entry { state: State::Content, differences: vec![difference], ..entry };
     }
-    let wanted = policy.mapping.onto(&goal.wanted, &there.attributes);
+    let wanted = policy.onto(&goal.wanted, &image, there);
     let mut differences = attribute_differences(&image, there, &wanted);
     let placement = policy.delivery.as_ref().map(|delivery| &delivery.placement);
     differences.extend(placement.and_then(|placement| placement.difference(there)));
@@ -239,6 +239,28 @@ mod tests {
         let (os_hash_algo, os_hash_value) = (Some("sha512".to_owned()), Some("0".repeat(128)));
         let current = Image { os_hash_algo, os_hash_value, ..old };
         assert_eq!(decide(&current, None, &policy).action(), "copy");
+    }
+
+    #[test]
+    fn a_replica_is_adopted_if_its_data_is_proven_and_it_has_no_mark() {
+        let source = crate::provenance::Source::new("https://a");
+        let adopting = Policy { stamp: Some(source), adopt: true, ..Policy::default() };
+        let proven = Image { checksum: Some("0".repeat(32)), ..image(Status::Active) };
+        let entry = decide(&proven, Some(proven.clone()), &adopting);
+        let fields: Vec<&str> = entry.differences.iter().map(|one| &*one.field).collect();
+        assert_eq!((fields, entry.action()), (vec!["glance_replicator.source"], "update"));
+        let not_adopting = Policy { adopt: false, ..adopting.clone() };
+        let unproven = image(Status::Active);
+        let mut of_another = proven.clone();
+        let mark = ("glance_replicator.source".to_owned(), "sha256:00".to_owned());
+        of_another.attributes.properties.extend([mark]);
+        for (image, replica, policy) in [
+            (&proven, &proven, &not_adopting),
+            (&unproven, &unproven, &adopting),
+            (&proven, &of_another, &adopting),
+        ] {
+            assert_eq!(decide(image, Some(replica.clone()), policy).action(), "nothing");
+        }
     }
 
     #[test]

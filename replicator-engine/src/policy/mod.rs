@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glance_core::digest::Hashers;
+use glance_core::image::{Attributes, Image};
 use glance_core::rate_limit::BandwidthLimits;
 use glance_core::selection::Selection;
 
 use crate::cancel::CancelToken;
+use crate::comparison::is_provable;
 use crate::controller::Controller;
 use crate::events::Events;
 use crate::journal::Journal;
 use crate::known_digests::{CachedDigests, TargetDigests};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Wanted};
 use crate::provenance;
 use crate::spool::Spool;
 
@@ -71,6 +73,9 @@ pub struct Policy {
     /// The source that new replicas are marked with, so that later runs recognize them. `None`:
     /// replicas are not marked.
     pub stamp: Option<provenance::Source>,
+    /// Whether replicas that are in place with the same data, and have no mark, get the mark of
+    /// `stamp`, so that later runs may remove them.
+    pub adopt: bool,
     /// What to do with images that only the target holds. `None`: leave them alone.
     pub prune: Option<Prune>,
     /// Who approves the removals before they are carried out. `None`: they need no approval.
@@ -161,6 +166,18 @@ impl Policy {
         self.new_ids || self.on_burned_id == OnBurnedId::New
     }
 
+    /// The attributes that `replica` should have.
+    pub(crate) fn onto(&self, wanted: &Wanted, image: &Image, replica: &Image) -> Attributes {
+        let mut attributes = self.mapping.onto(wanted, &replica.attributes);
+        let is_foreign = provenance::source(&replica.attributes).is_none();
+        if let Some(source) = self.stamp.as_ref().filter(|_| self.adopt && is_foreign) {
+            if is_provable(image, replica) {
+                provenance::mark(&mut attributes, source);
+            }
+        }
+        attributes
+    }
+
     /// Whether the target imports data on its own.
     pub(crate) fn imports(&self) -> bool {
         self.delivery.as_ref().is_some_and(|delivery| delivery.origin.is_some())
@@ -180,6 +197,7 @@ impl Default for Policy {
             on_burned_id: OnBurnedId::default(),
             new_ids: false,
             stamp: None,
+            adopt: false,
             prune: None,
             approval: None,
             transfers: 4,

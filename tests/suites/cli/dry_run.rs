@@ -224,3 +224,28 @@ fn removals_that_the_run_refuses_are_named_with_the_reason() {
     let run = replicator(&[&["sync", &a, &b, "--no-state"], &removal[..]].concat()).exits(0);
     assert!(run.stdout.contains("1 removed"), "{}", run.stdout);
 }
+
+/// A replica that another command made belongs to the mirror from the `sync --adopt` on.
+#[test]
+fn an_adopted_replica_is_removed_with_its_image() {
+    let stage = Stage::new();
+    let (a, c) = (stage.path("a"), stage.path("c"));
+    replicator(&["livecopy", &a, &c, "--no-state"]).exits(0);
+    let plan = replicator(&["plan", &a, &c, "--adopt"]).exits(1);
+    assert!(plan.stdout.contains("to do: 2 update"), "{}", plan.stdout);
+    replicator(&["sync", &a, &c, "--adopt", "--id", ID, "--no-state"]).exits(0);
+    replicator(&["plan", &a, &c, "--adopt", "--id", ID]).exits(0);
+    // A run without the option leaves the mark.
+    replicator(&["sync", &a, &c, "--no-state"]).exits(0);
+    for entry in fs::read_dir(&a).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with(ID) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let removal = ["--delete", "delete", "--max-delete", "1", "--no-state"];
+    let run = replicator(&[&["sync", &a, &c], &removal[..]].concat()).exits(0);
+    assert!(run.stdout.contains(" 1 removed"), "{}", run.stdout);
+    let left = replicator(&["ls", &c, "--columns", "id"]).exits(0).stdout;
+    assert!(!left.contains(ID) && left.contains(OTHER_ID), "{left}");
+}

@@ -151,7 +151,7 @@ async fn codes_129_130_and_143_are_of_signals_and_the_report_is_complete() {
         for words in [
             format!("{meaning}: breaking off the copies in progress"),
             "the run was stopped before the image was complete".to_owned(),
-            "sends an interrupted upload again from the beginning".to_owned(),
+            "sends the image whose upload was interrupted once more in full".to_owned(),
         ] {
             assert!((run.stdout.clone() + &run.stderr).contains(&words), "no {words:?} in {run:?}");
         }

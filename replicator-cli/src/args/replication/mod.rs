@@ -108,6 +108,11 @@ pub struct Removing {
     /// Remove protected images, too
     #[arg(long)]
     pub unprotect: bool,
+    /// Mark replicas that other commands made, too, if their data is that of the source
+    ///
+    /// Without the mark of a sync, --delete never removes a replica.
+    #[arg(long, conflicts_with = "no_stamp")]
+    pub adopt: bool,
     /// Do not mark new replicas with the property that identifies their source; unmarked replicas
     /// are never removed
     #[arg(long)]

@@ -16,6 +16,13 @@ use crate::resolve::selection::{Similar, warn_of_no_image};
 /// Runs `ls`. Memory holds the shown fields of all images, because the list is sorted.
 pub(in crate::commands) async fn ls(typed: Ls, context: Context<'_>) -> Result<Exit, CliError> {
     let Context { selected, options, .. } = context;
+    if typed.columns.iter().chain([&typed.sort.column]).any(Column::is_help) {
+        let fields = FIELDS.join(", ");
+        output::bare_line(&format!(
+            "columns: the properties of the images, and the fields {fields}"
+        ));
+        return Ok(Exit::Success);
+    }
     let opened = one(&typed.server, options)?.open(Side::Source, options).await?;
     output::opened_source(&opened.address);
     let store = opened.store;

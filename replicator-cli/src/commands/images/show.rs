@@ -1,7 +1,10 @@
 //! `show`: shows the record of one image.
 
-use glance_core::image::Visibility;
+use std::collections::BTreeMap;
+
+use glance_core::image::{Image, Member, Owner, Visibility};
 use glance_core::store::ImageStoreExt;
+use keystone_auth::Projects;
 
 use crate::args::{Options, Show, shell_word};
 use crate::commands::one;
@@ -24,6 +27,32 @@ pub(in crate::commands) async fn show(typed: Show, options: &Options) -> Result<
         Visibility::Shared => store.members_if_shown(&image.id).await?,
         _ => None,
     };
-    report::image(&image, members.as_deref());
+    let names = names(&image, members.as_deref().unwrap_or_default(), opened.projects.as_deref());
+    report::image(&image, members.as_deref(), &names.await);
     Ok(Exit::Success)
+}
+
+/// The names of the projects that own or share the image, by id, as far as Keystone or the dump
+/// tells them.
+async fn names(
+    image: &Image,
+    members: &[Member],
+    projects: Option<&Projects>,
+) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    let Some(projects) = projects else { return names };
+    let owner = match &image.attributes.owner {
+        Owner::Project(id) => Some(id),
+        Owner::NoProject | Owner::Unsaid => None,
+    };
+    for id in owner.into_iter().chain(members.iter().map(|member| &member.project)) {
+        match projects.by_id(id).await {
+            Ok(Some(project)) => {
+                names.insert(id.clone(), format!("{}/{}", project.domain, project.name));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!("cannot look up the project {id}: {error}"),
+        }
+    }
+    names
 }

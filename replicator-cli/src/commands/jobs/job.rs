@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use clap::ArgMatches;
+use jiff::civil::Date;
 
 use super::file::{Contents, Problem, Section, Setting};
 use super::keys::{Keys, Place};
 use crate::args::Args;
 use crate::error::CliError;
 use crate::recorded_args::without_secrets;
+use crate::resolve::bandwidth::local_time;
 
 /// A job that is ready to run.
 #[derive(Debug, Clone)]
@@ -89,7 +91,7 @@ impl Draft {
         }
         for setting in settings.iter_mut().filter(|setting| FILES.contains(&&*setting.key)) {
             let values = setting.values.iter_mut().flatten();
-            values.for_each(|value| *value = value.replace("{job}", &name));
+            values.for_each(|value| *value = file_name(value, &name, local_time().date()));
         }
         let from = section.from.or_else(|| defaults.from.clone());
         let to = section.to.or_else(|| defaults.to.clone()).unwrap_or_default();
@@ -215,7 +217,13 @@ fn said(error: &clap::Error, line: &[String]) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
-/// Keys whose value is a file of one job. `{job}` in the value is the name of the job.
+/// The path of a file of one job: `{job}` is its name, and `{date}` the local date, such as
+/// 2026-05-31.
+fn file_name(value: &str, job: &str, today: Date) -> String {
+    value.replace("{job}", job).replace("{date}", &today.to_string())
+}
+
+/// Keys whose value is a file of one job, with placeholders.
 const FILES: [&str; 2] = ["report", "metrics"];
 
 const PRINTS: &str = "`output` needs a file: add `report`, because all jobs share standard output";
@@ -271,6 +279,12 @@ mod tests {
             "sync",
         ];
         assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn files_are_named_by_job_and_date() {
+        let path = file_name("r/{job}-{date}.html", "mirror", jiff::civil::date(2026, 5, 31));
+        assert_eq!(path, "r/mirror-2026-05-31.html");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The record of `show`.
 
+use std::collections::BTreeMap;
+
 use glance_core::image::{Image, Member};
 use serde_json::{Value, json};
 
@@ -8,8 +10,17 @@ use crate::args::FIELDS;
 use crate::output::JsonWriter;
 use crate::terminal::{columns_of, fitted};
 
-/// Prints the record of an image, and its members if they are known.
-pub(crate) fn image(image: &Image, members: Option<&[Member]>) {
+/// Prints the record of an image, and its members if they are known. `names_of_projects`: the known names of
+/// projects, by id.
+pub(crate) fn image(
+    image: &Image,
+    members: Option<&[Member]>,
+    names_of_projects: &BTreeMap<String, String>,
+) {
+    let project = |id: &str| match names_of_projects.get(id) {
+        Some(name) => format!("{id} ({name})"),
+        None => id.to_owned(),
+    };
     let record = image.to_json();
     let member = |one: &Member| json!({ "project": one.project, "status": one.status.as_str() });
     let listed = members.map(|all| all.iter().map(member).collect::<Vec<Value>>());
@@ -28,11 +39,12 @@ pub(crate) fn image(image: &Image, members: Option<&[Member]>) {
             ("size" | "virtual_size", Some(bytes)) => {
                 line(name, &format!("{bytes} ({})", text(name, value)));
             }
+            ("owner", _) => line(name, &project(&text(name, value))),
             _ => line(name, &text(name, value)),
         }
     }
-    for Member { project, status, .. } in members.into_iter().flatten() {
-        line("member", &format!("{project} ({})", status.as_str()));
+    for member in members.into_iter().flatten() {
+        line("member", &format!("{}, {}", project(&member.project), member.status.as_str()));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Prints the notes of images. The note where a project has another id at a target is the same for
-/// all images of the project, and is printed once.
+/// Prints the notes of images. The note where a project has another id at a target, and the note
+/// about `--owner`, are the same for all images of the project, and are printed once.
 #[derive(Debug, Default)]
 pub(in crate::report) struct Notes {
     /// The notes about projects that were printed, each with its target.
