@@ -265,19 +265,19 @@ const FAILURES: u32 = 5;
 mod tests {
     use super::*;
 
-    fn task(status: &str, message: Option<&str>) -> Option<Task> {
+    fn task(status: &str, message: Option<&str>) -> Task {
         let (status, message) = (status.to_owned(), message.map(str::to_owned));
-        Some(Task { id: "t1".to_owned(), status, message })
+        Task { id: "t1".to_owned(), status, message }
     }
 
     #[test]
     fn an_import_that_stands_still_is_given_up_and_one_that_is_silent_is_not() {
         let begin = Instant::now();
         let after = |minutes: u64| begin + Duration::from_secs(minutes * 60 + 1);
-        let copied = |said| task("processing", Some(said));
+        let copied = |said| Some(task("processing", Some(said)));
         let mut watch = Watch::new(begin);
         assert_eq!(watch.hears(None, after(600)), None);
-        assert_eq!(watch.hears(task("processing", None), after(600)), None);
+        assert_eq!(watch.hears(Some(task("processing", None)), after(600)), None);
         assert_eq!(watch.hears(copied("Copied 1 MiB"), after(601)), None);
         assert_eq!(watch.hears(copied("Copied 1 MiB"), after(631)), None);
         let silent = watch.hears(copied("Copied 1 MiB"), after(632)).unwrap();
@@ -290,10 +290,10 @@ mod tests {
         let begin = Instant::now();
         for (status, message) in [("failure", Some("no space")), ("success", None)] {
             let mut watch = Watch::new(begin);
-            assert_eq!(watch.hears(task(status, message), begin), None);
-            assert_eq!(watch.hears(task(status, message), begin + PATIENCE), None);
+            assert_eq!(watch.hears(Some(task(status, message)), begin), None);
+            assert_eq!(watch.hears(Some(task(status, message)), begin + PATIENCE), None);
             let late = begin + PATIENCE + Duration::from_secs(1);
-            let stall = watch.hears(task(status, message), late).unwrap();
+            let stall = watch.hears(Some(task(status, message)), late).unwrap();
             let said = message.map(|message| format!(": {message}")).unwrap_or_default();
             assert_eq!(
                 stall,

@@ -49,6 +49,7 @@ pub use retries::Retries;
 /// assert!(policy.prune.is_none(), "a run removes nothing unless told to");
 /// ```
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a decision of its own")]
 pub struct Policy {
     /// Which images are replicated.
     pub selection: Selection,
