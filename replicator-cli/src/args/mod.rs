@@ -309,7 +309,7 @@ pub struct Options {
     ///
     /// `auto` begins with 4, and adjusts the number while images are copied. Commands that copy
     /// nothing process 4.
-    #[arg(long, global = true, value_name = "N|auto", default_value = "4")]
+    #[arg(long, global = true, value_name = "N|auto", default_value = "auto")]
     pub transfers: Count,
     /// Check before an upload whether the target would refuse the image data
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]

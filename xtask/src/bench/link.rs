@@ -23,7 +23,7 @@ const FIXED: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// The time of a measurement. The first part, in which the numbers are still adjusted and TCP is
 /// still in slow start, does not count.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_secs(40);
 const WARM: Duration = Duration::from_secs(20);
 
 /// Round-trip times in seconds, fractions of lost packets, and bytes per second; 0 for no limit.

@@ -14,7 +14,7 @@ use replicator_engine::{Spool, SpoolWhen};
 pub struct Transfer {
     /// Read N parts of one image from the source in parallel, or as many as raise the rate (auto);
     /// several help on long-distance links, where a single connection is slow
-    #[arg(long, global = true, value_name = "N|auto", default_value = "1")]
+    #[arg(long, global = true, value_name = "N|auto", default_value = "auto")]
     pub streams: Count,
     /// Let `auto` use at most N connections per server for image data
     #[arg(long, global = true, value_name = "N", default_value = "16")]
