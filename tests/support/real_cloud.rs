@@ -19,8 +19,47 @@ pub(crate) use crate::support::stack::STACKS;
 pub(crate) struct Cloud {
     pub(crate) endpoints: Value,
     pub(crate) directory: PathBuf,
+    /// The logs of the services, and their lengths at the beginning of the test.
+    logs: Vec<(PathBuf, usize)>,
     _turn: Turn,
 }
+
+/// The logs in which the services explain a failed test.
+const LOGS: [&str; 8] = [
+    "glance-a-api.log",
+    "glance-a.log",
+    "glance-b-api.log",
+    "glance-b.log",
+    "glance-c-api.log",
+    "keystone-api.log",
+    "nginx.log",
+    "postgres.log",
+];
+
+impl Drop for Cloud {
+    /// Prints what the services logged during a test that failed, because the logs of a machine of
+    /// the continuous integration cannot be read later.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for (path, begin) in &self.logs {
+            let log = fs::read(path).unwrap_or_default();
+            let log = String::from_utf8_lossy(log.get(*begin..).unwrap_or_default()).into_owned();
+            let is_telling = |line: &&str| TELLING.iter().any(|word| line.contains(word));
+            let telling: Vec<&str> = log.lines().filter(is_telling).collect();
+            let last = &telling[telling.len().saturating_sub(MOST_LINES)..];
+            eprintln!("{}, since the test began:\n{}", path.display(), last.join("\n"));
+        }
+    }
+}
+
+/// Words in the lines that tell of a failure, of an import task or of a process that ended.
+const TELLING: [&str; 8] =
+    ["ERROR", "WARNING", "CRITICAL", "FATAL", "Task", "died", "[error]", "[crit]"];
+
+/// The most lines that are printed of a log.
+const MOST_LINES: usize = 40;
 
 /// Tests that empty servers or count log entries need exclusive access to the cloud.
 static TURNS: RwLock<()> = RwLock::new(());
@@ -47,7 +86,13 @@ impl Cloud {
         let directory = target.parent().unwrap().join("cloud");
         let endpoints = fs::read_to_string(directory.join("endpoints.json"))
             .expect("the cloud is not there: run `cargo xtask cloud up`");
-        Self { endpoints: serde_json::from_str(&endpoints).unwrap(), directory, _turn: turn }
+        let endpoints = serde_json::from_str(&endpoints).unwrap();
+        let logs = LOGS.map(|name| directory.join("log").join(name));
+        let logs = logs.map(|path| {
+            let length = fs::metadata(&path).map_or(0, |log| log.len().try_into().unwrap());
+            (path, length)
+        });
+        Self { endpoints, directory, logs: logs.into(), _turn: turn }
     }
 
     pub(crate) fn text(&self, key: &str) -> &str {

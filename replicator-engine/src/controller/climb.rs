@@ -120,7 +120,10 @@ impl Climb {
             Phase::Trying { before, rate, direction, .. } => {
                 let (before, base, direction) = (*before, *rate, *direction);
                 self.rate.add(sample.rate);
-                (self.rate.count >= MEASURED).then(|| self.judge(before, &base, direction))?
+                if self.rate.count < MEASURED || self.is_in_doubt(&base, direction) {
+                    return None;
+                }
+                self.judge(before, &base, direction)
             }
             Phase::Holding(left) => {
                 *left = left.saturating_sub(1);
@@ -159,6 +162,12 @@ impl Climb {
         changed.then_some((pace, PaceReason::Refused))
     }
 
+    /// Whether a few more seconds show better what fewer readers cost.
+    fn is_in_doubt(&self, base: &Average, direction: Try) -> bool {
+        let ratio = self.rate.mean / base.mean.max(1.0);
+        direction == Try::Down && self.rate.count < DOUBTED && (HALF..1.0 - BAND).contains(&ratio)
+    }
+
     /// Keeps or undoes the last change.
     fn judge(
         &mut self,
@@ -174,7 +183,7 @@ impl Climb {
             Try::Up if self.doubles => (ratio - 1.0).abs() > BAND || noise > BAND / 2.0,
             Try::Up => ratio > 1.0 + BAND.max(noise),
             // Half the readers have half the rate, or all of it. The noise is less than that.
-            Try::Down => ratio > HALF,
+            Try::Down => ratio > (1.0 - BAND.max(2.0 * noise)).max(HALF),
         };
         if pays {
             self.interval = SOON;
@@ -350,6 +359,9 @@ const SETTLING: u32 = 1;
 
 /// Seconds over which a rate is measured.
 const MEASURED: u32 = 2;
+
+/// Seconds over which a rate is measured that is neither clearly lower nor clearly the same.
+const DOUBTED: u32 = 6;
 
 /// Number of seconds that a mean remembers.
 const MEMORY: u32 = 8;

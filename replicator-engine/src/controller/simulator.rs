@@ -196,6 +196,21 @@ fn in_every_cell_the_rate_reaches_that_of_the_best_fixed_number_within_20_second
     }
 }
 
+/// Half of the readers that a link needs can have three quarters of its rate.
+#[test]
+fn readers_that_nearly_fill_a_link_are_not_taken_for_enough() {
+    for tenths in [12, 15, 18, 21, 24, 26, 28, 30, 33, 36, 42, 50, 60] {
+        let sink = f64::INFINITY;
+        let one = Simulation::new(LINK, 1).rate_of_one();
+        let link = Link { capacity: one * f64::from(tenths) / 10.0, sink, ..LINK };
+        for seed in 1..=40 {
+            let course = course(&[(0, link)], seed, 60);
+            let ratio = mean(&course.rates[20..]) / best_fixed(link, seed, 60, 20);
+            assert!(ratio >= 0.9, "{tenths}: {ratio} {:?}", course.reasons);
+        }
+    }
+}
+
 #[test]
 fn a_local_link_stays_at_one_reader() {
     for seed in 1..=40 {
