@@ -39,6 +39,7 @@ const LOGS: [&str; 8] = [
 impl Drop for Cloud {
     /// Prints what the services logged during a test that failed, because the logs of a machine of
     /// the continuous integration cannot be read later.
+    #[expect(clippy::print_stderr, reason = "the test harness shows it with the failure")]
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;

@@ -1,6 +1,7 @@
 //! The suites of the real cloud. Tests that need exclusive access wait for it: see
 //! `support::real_cloud::Turn`.
 
+mod busy_server;
 mod cloud_smoke;
 mod content_cloud;
 mod dumps;

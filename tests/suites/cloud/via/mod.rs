@@ -19,15 +19,15 @@ use transport_hyper::TlsAcceptor;
 use crate::support::real_cloud::{Cloud, STACKS, transport};
 
 /// The two Glances of one Keystone. Images created by the test are deleted at its end.
-struct Scene {
-    cloud: Cloud,
+pub(super) struct Scene {
+    pub(super) cloud: Cloud,
     a: GlanceStore,
     b: GlanceStore,
     made: Mutex<Vec<ImageId>>,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::at(Cloud::find_shared()).await
     }
 
@@ -49,7 +49,7 @@ impl Scene {
     }
 
     /// Creates an image at A.
-    async fn image(&self, attributes: Attributes, data: Body) -> Image {
+    pub(super) async fn image(&self, attributes: Attributes, data: Body) -> Image {
         let image = Image::queued(self.id(), attributes);
         self.a.create(&image).await.unwrap();
         self.a.upload(&image.id, data).await.unwrap()
@@ -104,7 +104,7 @@ fn acceptor(chain: &[u8], key: &[u8]) -> Arc<dyn TlsAcceptor> {
     transport_native::acceptor(chain, key).unwrap()
 }
 
-fn attributes(name: &str) -> Attributes {
+pub(super) fn attributes(name: &str) -> Attributes {
     Attributes {
         name: Some(name.to_owned()),
         disk_format: Some("raw".to_owned()),
@@ -114,7 +114,7 @@ fn attributes(name: &str) -> Attributes {
 }
 
 /// Data of `count` MiB in which all MiB differ from each other and from those of other seeds.
-fn mebibytes(count: u64, seed: u64) -> Body {
+pub(super) fn mebibytes(count: u64, seed: u64) -> Body {
     let mut word = seed;
     let words = std::iter::from_fn(|| {
         word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
