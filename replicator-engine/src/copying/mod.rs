@@ -8,13 +8,14 @@ use std::time::SystemTime;
 
 use glance_core::digest::Digests;
 use glance_core::image::{Image, ImageId};
-use glance_core::store::Import;
+use glance_core::store::{ImageStoreExt, Import};
 use glance_core::verified_body::DataVerdict;
 
 use crate::comparison::{Difference, content_difference, is_provable};
 use crate::error::CopyError;
 use crate::events::{Meter, Phase as Work};
 use crate::journal::Phase;
+use crate::mapping::Class;
 use crate::outcome::{DataPath, Done, Outcome, Proven, TransferMethod};
 use crate::planning::{Entry, Goal, Step};
 use crate::replication::Replication;
@@ -54,7 +55,8 @@ impl Replication {
     pub(crate) async fn execute(&self, entry: Entry, share: Subscription, meter: Meter) -> Outcome {
         let started = SystemTime::now();
         // The claim on the image lasts until the result is in the journal.
-        let Entry { image, replica, differences, reason, losses, members_skipped, .. } = entry;
+        let Entry { image, replica, differences, reason, notes, losses, members_skipped, .. } =
+            entry;
         let (step, _claim) = (entry.step, entry.claim);
         let mut journey =
             DataPath { replica: replica.clone().map(Box::new), ..DataPath::default() };
@@ -79,9 +81,31 @@ impl Replication {
             (Step::Fail(error), _) => Err(error),
             _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
+        if matches!(result, Ok(Done::Copied | Done::CopiedAs(_) | Done::Completed)) {
+            let missing = self.missing_references(journey.replica.as_deref()).await;
+            journey.notes.extend(notes.into_iter().chain(missing));
+        }
         self.close(&image, &result).await;
         let outcome = Outcome { journey, members_skipped, ..Outcome::of(image, result) };
         outcome.with_losses(losses).since(started)
+    }
+
+    /// A note for each image that the replica refers to, such as its kernel, and that the target
+    /// does not have.
+    async fn missing_references(&self, replica: Option<&Image>) -> Vec<String> {
+        let mut notes = Vec::new();
+        let properties = replica.into_iter().flat_map(|replica| &replica.attributes.properties);
+        for (name, value) in properties.filter(|(name, _)| Class::of(name) == Class::Image) {
+            let Ok(id) = value.parse() else { continue };
+            match self.target.find(&id).await {
+                Ok(Some(_)) => {}
+                Ok(None) => notes.push(format!(
+                    "{name} {id}: the target has no image with this id; copy that image, too"
+                )),
+                Err(error) => tracing::debug!("cannot look up {name} {id}: {error}"),
+            }
+        }
+        notes
     }
 
     /// Runs `work`, which may take long and can be cancelled safely, unless the run is told to

@@ -26,6 +26,8 @@ pub(super) struct Moved {
     replicas: BTreeMap<ImageId, Image>,
     /// The images of which several complete replicas fit, with the reason for the report.
     ambiguous: BTreeMap<ImageId, String>,
+    /// Whether the target has no such replica, not even one that this run leaves alone.
+    is_empty: bool,
 }
 
 impl Moved {
@@ -37,10 +39,6 @@ impl Moved {
     /// The ids of the source images, each with the replica's id.
     pub(crate) fn ids(&self) -> impl Iterator<Item = (ImageId, ImageId)> {
         self.replicas.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.replicas.is_empty() && self.ambiguous.is_empty()
     }
 
     fn pair(&self, image: Image) -> Pair {
@@ -69,14 +67,34 @@ impl Replication {
         while let Some(replica) = marked.try_next().await? {
             found.entry(provenance::source_id(&replica)).or_default().push(replica);
         }
-        let mut moved = Moved::default();
+        let mut moved = Moved { is_empty: found.is_empty(), ..Moved::default() };
         for (id, replicas) in found {
             match self.only(replicas) {
                 Ok(replica) => moved.replicas.insert(id, replica).map(drop),
                 Err(reason) => moved.ambiguous.insert(id, reason).map(drop),
             };
         }
+        if !self.policy.new_ids && !moved.is_empty {
+            self.leave_out_copies_next_to_replicas(&mut moved).await?;
+        }
         Ok(moved)
+    }
+
+    /// Leaves out the copies of images of which the target also has a replica with the same id. That
+    /// replica is the one that other images refer to.
+    async fn leave_out_copies_next_to_replicas(&self, moved: &mut Moved) -> Result<(), StoreError> {
+        let ids = moved.replicas.keys().chain(moved.ambiguous.keys()).cloned().collect();
+        let mut replicas = self.target.list(&Selection::of_ids(ids)).await?;
+        while let Some(item) = replicas.next().await {
+            let id = match item {
+                Ok(replica) => replica.id,
+                Err(StoreError { record: Some(record), .. }) => record.id,
+                Err(error) => return Err(error),
+            };
+            moved.replicas.remove(&id);
+            moved.ambiguous.remove(&id);
+        }
+        Ok(())
     }
 
     /// The one of several replicas of an image that this replication would make. A replica without data
@@ -161,7 +179,7 @@ impl Replication {
     ) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
         let pairs = pairs(&*self.source, &*self.target, &self.policy.selection).await?;
         let new_ids = self.policy.new_ids;
-        if moved.is_empty() && !new_ids {
+        if moved.is_empty && !new_ids {
             return Ok(pairs);
         }
         let pairs = pairs.and_then(move |pair| async move {

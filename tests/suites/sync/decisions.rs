@@ -104,6 +104,41 @@ async fn images_come_after_those_they_are_started_with() {
     assert_eq!(order.len(), 3);
 }
 
+/// A second copy under a new id is not the image that others refer to, with or without data.
+#[tokio::test]
+async fn references_stay_with_the_replica_of_the_same_id() {
+    let (a, b) = stores();
+    let mut machine = attributes("machine");
+    machine.properties.insert("kernel_id".into(), id(2).to_string());
+    put(&a, &id(1), machine, b"abc").await;
+    put(&a, &id(2), attributes("kernel"), b"k").await;
+    outcomes(&replication(&a, &b, policy())).await;
+    let one = Selection::of_ids([id(2)].into());
+    let copy = Policy { new_ids: true, selection: one, ..policy() };
+    let copied = outcomes(&replication(&a, &b, copy)).await;
+    assert!(matches!(copied[0].result, Ok(Done::CopiedAs(_))), "{copied:?}");
+    let found = entries(&replication(&a, &b, policy())).await;
+    let states: Vec<_> = found.iter().map(|entry| entry.state).collect();
+    assert_eq!(states, [State::Same, State::Same]);
+}
+
+#[tokio::test]
+async fn a_missing_kernel_is_noted() {
+    let (a, b) = stores();
+    let mut machine = attributes("machine");
+    machine.properties.insert("kernel_id".into(), id(2).to_string());
+    machine.properties.insert("ramdisk_id".into(), id(3).to_string());
+    put(&a, &id(1), machine, b"abc").await;
+    put(&a, &id(2), attributes("kernel"), b"k").await;
+    put(&b, &id(3), attributes("ramdisk"), b"r").await;
+    let selection = Selection::of_ids([id(1)].into());
+    let done = outcomes(&replication(&a, &b, Policy { selection, ..policy() })).await;
+    let kernel = id(2);
+    let note =
+        format!("kernel_id {kernel}: the target has no image with this id; copy that image, too");
+    assert_eq!(done[0].journey.notes, [note]);
+}
+
 #[tokio::test]
 async fn a_burned_id_is_replaced_once_and_references_follow() {
     let (a, b) = stores();
