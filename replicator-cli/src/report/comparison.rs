@@ -272,7 +272,8 @@ impl Summary {
         if self.md5_only > 0 {
             let (count, s) = (self.md5_only, plural(self.md5_only));
             out!(
-                "{prefix}the data of {count} image{s} was compared by MD5 only; use `verify --deep`"
+                "{prefix}the records of {count} image{s} have only MD5 in common; `verify --deep --one-way` \
+                 compares the data"
             );
         }
         if subject == Subject::Actions {
