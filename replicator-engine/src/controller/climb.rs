@@ -243,6 +243,11 @@ impl Climb {
             Try::Down => down().or_else(up),
         };
         let Some((pace, direction, reason)) = next.filter(|(pace, ..)| *pace != self.pace) else {
+            if self.doubles && sample.has_rest && sample.working.readers < self.pace.readers {
+                // What was allowed last has not begun yet, and says nothing.
+                self.phase = Phase::Holding(1);
+                return None;
+            }
             // At the start there may be no work yet; later there is no room for more, or for fewer.
             self.halves = false;
             if self.doubles && self.pace.readers > self.bounds.least.readers {

@@ -28,7 +28,7 @@ pub(crate) struct Connection {
 
 /// Memory for a part of an image. It is counted until it is dropped.
 #[derive(Debug)]
-pub(crate) struct PartMemory(#[expect(dead_code, reason = "dropping it frees the memory")] Memory);
+pub(crate) struct PartMemory(Memory);
 
 /// Memory for an image in progress.
 #[derive(Debug)]
@@ -95,16 +95,19 @@ impl Controller {
     }
 
     /// Chooses the length of parts: short ones on slow connections, so that a part is read in a few
-    /// seconds, and a change of the pace has an effect soon.
+    /// seconds, and a change of the pace has an effect soon; and so short that there is memory for
+    /// the parts that are read and for as many that wait.
     pub(super) fn set_part(&self, sample: &Sample) {
-        let readers = u32::try_from(sample.working.readers.max(1)).unwrap_or(u32::MAX);
-        let bytes = sample.rate / f64::from(readers) * PART_TIME.as_secs_f64();
+        let readers = u64::try_from(sample.working.readers.max(1)).unwrap_or(u64::MAX);
+        #[expect(clippy::cast_precision_loss, reason = "a few readers")]
+        let bytes = sample.rate / readers as f64 * PART_TIME.as_secs_f64();
         #[expect(
             clippy::cast_sign_loss,
             clippy::cast_possible_truncation,
             reason = "it is clamped"
         )]
-        let mib = (bytes / f64::from(1 << 20)) as u64;
+        let bytes = (bytes as u64).min(self.0.adjustment.memory / readers / 3);
+        let mib = bytes >> 20;
         self.0.part.store((mib << 20).clamp(SHORTEST_PART, LONGEST_PART), Relaxed);
     }
 
@@ -147,14 +150,24 @@ impl Reading {
     /// the memory does not allow it. `ahead` is the number of parts that are not delivered yet.
     pub(crate) fn part(&mut self, ahead: usize, length: u64) -> Option<(Connection, PartMemory)> {
         self.set_hungry(true);
-        let controller = &self.controller;
-        // With its buffers, a part was measured to take up to three eighths more than its data.
-        let bytes = length + length / 8 * 3;
-        if !self.allows(ahead) || !controller.reserve(bytes) {
+        if ahead >= self.share() * 2 || !self.may_grow() {
             return None;
         }
-        let memory = Memory { controller: controller.clone(), bytes };
-        Some((controller.connection_of(&self.working), PartMemory(memory)))
+        let memory = self.memory(length)?;
+        Some((self.controller.connection_of(&self.working), memory))
+    }
+
+    /// Another connection to help with a part that is being read. `None` if the pace does not allow
+    /// it.
+    pub(crate) fn helper(&self) -> Option<Connection> {
+        self.may_grow().then(|| self.controller.connection_of(&self.working))
+    }
+
+    /// Memory for a part of this length, if there is enough.
+    pub(crate) fn memory(&self, length: u64) -> Option<PartMemory> {
+        let (controller, bytes) = (&self.controller, with_buffers(length));
+        let memory = || PartMemory(Memory { controller: controller.clone(), bytes });
+        controller.reserve(bytes).then(memory)
     }
 
     /// Records whether the image could use another connection.
@@ -168,22 +181,44 @@ impl Reading {
         self.is_hungry = is_hungry;
     }
 
-    /// Whether another part may be read. Parts that were read wait in memory for those before them,
-    /// so that one slow connection does not stop the others; but not many of them, since more would
-    /// only wait for the target.
-    fn allows(&self, ahead: usize) -> bool {
-        let (shared, working) = (&self.controller.0, self.working.load(Relaxed));
-        let (share, has_free) = if shared.adjustment.streams {
-            let readers = shared.pace.borrow().readers;
-            let share = readers.div_ceil(shared.readings.load(Relaxed).max(1));
-            (share, shared.connections.load(Relaxed) < readers)
-        } else {
-            (self.fixed, true)
-        };
+    /// The number of connections that may read this image. Parts that were read wait in memory for
+    /// those before them, so that one slow connection does not stop the others; but not many of them,
+    /// since more would only wait for the target.
+    fn share(&self) -> usize {
+        let shared = &self.controller.0;
+        match shared.adjustment.streams {
+            true => {
+                let readers = shared.pace.borrow().readers;
+                readers.div_ceil(shared.readings.load(Relaxed).max(1))
+            }
+            false => self.fixed,
+        }
+    }
+
+    /// Whether another connection may read this image.
+    fn may_grow(&self) -> bool {
+        let (shared, share) = (&self.controller.0, self.share());
+        let has_free = !shared.adjustment.streams
+            || shared.connections.load(Relaxed) < shared.pace.borrow().readers;
         // A single connection delivers its data as it arrives, and needs no parts.
         let is_shared = share > 1 && !self.controller.is_undivided();
-        is_shared && has_free && working < share && ahead < share * 2
+        is_shared && has_free && self.working.load(Relaxed) < share
     }
+}
+
+impl PartMemory {
+    /// Divides the memory between both halves of a part.
+    pub(crate) fn split(&mut self) -> Self {
+        let bytes = self.0.bytes / 2;
+        self.0.bytes -= bytes;
+        Self(Memory { controller: self.0.controller.clone(), bytes })
+    }
+}
+
+/// Bytes that a part of this length takes. With its buffers, a part was measured to take up to three
+/// eighths more than its data.
+fn with_buffers(length: u64) -> u64 {
+    length + length / 8 * 3
 }
 
 impl Drop for Reading {
@@ -220,7 +255,7 @@ const PART_TIME: Duration = Duration::from_secs(4);
 
 /// The length of a part in bytes: large compared with the cost of a request, small compared with
 /// memory.
-const SHORTEST_PART: u64 = 1 << 20;
+pub(crate) const SHORTEST_PART: u64 = 1 << 20;
 pub(crate) const LONGEST_PART: u64 = 8 << 20;
 
 #[cfg(test)]
