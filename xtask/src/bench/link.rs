@@ -133,7 +133,10 @@ fn measured(line: &str) -> Result<Measured, Failure> {
     let mut last = first;
     while begin.elapsed() < TIME {
         sleep(LOOK);
-        if process.0.try_wait().context(|| "cannot wait")?.is_some() {
+        if let Some(status) = process.0.try_wait().context(|| "cannot wait")? {
+            if !status.success() {
+                return Err(Failure::new(format!("{line}: {status}")));
+            }
             break;
         }
         look_at(process.0.id(), &mut peaks);
