@@ -11,6 +11,12 @@ pub(super) fn acts_on(option: &str, command: &str) -> bool {
     row.is_none_or(|(_, commands)| commands.iter().any(|set| set.contains(&command)))
 }
 
+/// Whether the table has an option, with an effect on a command.
+fn is_listed(option: &str, command: &str) -> bool {
+    let is_known = TABLE.iter().any(|(options, _)| options.contains(&option));
+    is_known && acts_on(option, command)
+}
+
 /// Fails if an option is given on the command line that has no effect on the command.
 pub(super) fn refuse_without_effect(
     tree: &Command,
@@ -42,16 +48,26 @@ fn command_of(matches: &ArgMatches) -> String {
 fn refusal(option: &Arg, command: &str) -> clap::Error {
     let id = option.get_id().as_str();
     let sets = TABLE.iter().find(|(options, _)| options.contains(&id)).map(|(_, sets)| *sets);
-    let advice = match sets.unwrap_or_default().concat() {
-        others if others.is_empty() => "leave it out".to_owned(),
+    let long = option.get_long().unwrap_or(id);
+    let of_one_side = long.strip_prefix("source-").or(long.strip_prefix("target-"));
+    let advice = match (sets.unwrap_or_default().concat(), of_one_side) {
+        // A command with a single store has the option without the side.
+        (_, Some(name)) if is_listed(&name.replace('-', "_"), command) => format!("use --{name}"),
+        (others, _) => elsewhere(&others, command),
+    };
+    let reason = format!("--{long} has no effect on {command}; {advice}\n");
+    clap::Error::raw(ErrorKind::ArgumentConflict, reason)
+}
+
+/// Where an option has an effect.
+fn elsewhere(others: &[&str], command: &str) -> String {
+    match others {
+        [] => "leave it out".to_owned(),
         others if command == "resume" && others.contains(&"sync") => {
             "run the interrupted command again with it".to_owned()
         }
         others => format!("use it with {}", others.join(", ")),
-    };
-    let option = option.get_long().unwrap_or(id);
-    let reason = format!("--{option} has no effect on {command}; {advice}\n");
-    clap::Error::raw(ErrorKind::ArgumentConflict, reason)
+    }
 }
 
 /// Says, in an error about an unknown option, which commands have the option.

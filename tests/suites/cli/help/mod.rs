@@ -123,6 +123,11 @@ fn an_option_without_effect_is_refused_before_and_after_the_command() {
         ),
         (&["sync", ".", "new"], &["--chunksize", "1"], "has no effect on sync; leave it out"),
         (&["doctor", "."], &["-m"], "--metaonly has no effect on doctor; use it with"),
+        (
+            &["ls", "."],
+            &["--target-cacert", "x"],
+            "--target-cacert has no effect on ls; use --cacert",
+        ),
         (&["report", "merge", "x"], &["--tls", "rustls"], "--tls has no effect on report merge;"),
         (
             &["resume"],
