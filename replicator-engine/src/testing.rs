@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -29,8 +28,6 @@ pub(super) struct FaultySource {
     /// How many more requests for data are refused.
     pub(super) refusals: AtomicUsize,
     pub(super) ranges: Ranges,
-    /// The response that begins at this offset brings 640 KiB per second.
-    pub(super) slow_at: Option<u64>,
     /// Number of bytes delivered.
     pub(super) given: Arc<AtomicU64>,
     /// All requested ranges, in order.
@@ -60,7 +57,6 @@ impl FaultySource {
             breaks: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
             ranges: Ranges::Given,
-            slow_at: None,
             given: Arc::default(),
             asked: Mutex::default(),
         };
@@ -91,19 +87,6 @@ pub(super) fn data(length: usize) -> Bytes {
     bytes.into()
 }
 
-/// The same data in chunks of 64 KiB, ten in a second.
-async fn slowed(data: Body) -> Body {
-    let all = data.collect(usize::MAX).await.unwrap();
-    Body::from_stream(
-        stream::unfold(all, async |mut rest| {
-            let chunk = rest.split_to(rest.len().min(64 << 10));
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            (!chunk.is_empty()).then_some((Ok(chunk), rest))
-        }),
-        None,
-    )
-}
-
 fn once(count: &AtomicUsize) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
@@ -127,11 +110,8 @@ impl ImageStore for FaultySource {
         if self.ranges == Ranges::NotInTheMiddle && range.offset > 0 && range.length.is_some() {
             return refuse(StoreErrorKind::RangesUnsupported);
         }
-        let mut data = self.kept.read(id, range).await?;
+        let data = self.kept.read(id, range).await?;
         let size = data.size();
-        if self.slow_at == Some(range.offset) {
-            data = slowed(data).await;
-        }
         let given = Arc::clone(&self.given);
         let limit = match once(&self.breaks) {
             true => self.breaks_after.load(Ordering::SeqCst),

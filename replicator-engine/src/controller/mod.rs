@@ -25,7 +25,7 @@ mod readers;
 #[cfg(test)]
 mod simulator;
 
-pub(crate) use readers::{Connection, LONGEST_PART, PartMemory, Reading, Room, SHORTEST_PART};
+pub(crate) use readers::{Connection, LONGEST_PART, PartMemory, Reading, Room};
 
 /// Adjusts the pace of the runs of a command. Clones adjust it together. The default adjusts nothing.
 ///

@@ -28,7 +28,7 @@ pub(crate) struct Connection {
 
 /// Memory for a part of an image. It is counted until it is dropped.
 #[derive(Debug)]
-pub(crate) struct PartMemory(Memory);
+pub(crate) struct PartMemory(#[expect(dead_code, reason = "dropping it frees the memory")] Memory);
 
 /// Memory for an image in progress.
 #[derive(Debug)]
@@ -150,24 +150,14 @@ impl Reading {
     /// the memory does not allow it. `ahead` is the number of parts that are not delivered yet.
     pub(crate) fn part(&mut self, ahead: usize, length: u64) -> Option<(Connection, PartMemory)> {
         self.set_hungry(true);
-        if ahead >= self.share() * 2 || !self.may_grow() {
+        let controller = &self.controller;
+        // With its buffers, a part was measured to take up to three eighths more than its data.
+        let bytes = length + length / 8 * 3;
+        if !self.allows(ahead) || !controller.reserve(bytes) {
             return None;
         }
-        let memory = self.memory(length)?;
-        Some((self.controller.connection_of(&self.working), memory))
-    }
-
-    /// Another connection to help with a part that is being read. `None` if the pace does not allow
-    /// it.
-    pub(crate) fn helper(&self) -> Option<Connection> {
-        self.may_grow().then(|| self.controller.connection_of(&self.working))
-    }
-
-    /// Memory for a part of this length, if there is enough.
-    pub(crate) fn memory(&self, length: u64) -> Option<PartMemory> {
-        let (controller, bytes) = (&self.controller, with_buffers(length));
-        let memory = || PartMemory(Memory { controller: controller.clone(), bytes });
-        controller.reserve(bytes).then(memory)
+        let memory = Memory { controller: controller.clone(), bytes };
+        Some((controller.connection_of(&self.working), PartMemory(memory)))
     }
 
     /// Records whether the image could use another connection.
@@ -181,44 +171,22 @@ impl Reading {
         self.is_hungry = is_hungry;
     }
 
-    /// The number of connections that may read this image. Parts that were read wait in memory for
-    /// those before them, so that one slow connection does not stop the others; but not many of them,
-    /// since more would only wait for the target.
-    fn share(&self) -> usize {
-        let shared = &self.controller.0;
-        match shared.adjustment.streams {
-            true => {
-                let readers = shared.pace.borrow().readers;
-                readers.div_ceil(shared.readings.load(Relaxed).max(1))
-            }
-            false => self.fixed,
-        }
-    }
-
-    /// Whether another connection may read this image.
-    fn may_grow(&self) -> bool {
-        let (shared, share) = (&self.controller.0, self.share());
-        let has_free = !shared.adjustment.streams
-            || shared.connections.load(Relaxed) < shared.pace.borrow().readers;
+    /// Whether another part may be read. Parts that were read wait in memory for those before them,
+    /// so that one slow connection does not stop the others; but not many of them, since more would
+    /// only wait for the target.
+    fn allows(&self, ahead: usize) -> bool {
+        let (shared, working) = (&self.controller.0, self.working.load(Relaxed));
+        let (share, has_free) = if shared.adjustment.streams {
+            let readers = shared.pace.borrow().readers;
+            let share = readers.div_ceil(shared.readings.load(Relaxed).max(1));
+            (share, shared.connections.load(Relaxed) < readers)
+        } else {
+            (self.fixed, true)
+        };
         // A single connection delivers its data as it arrives, and needs no parts.
         let is_shared = share > 1 && !self.controller.is_undivided();
-        is_shared && has_free && self.working.load(Relaxed) < share
+        is_shared && has_free && working < share && ahead < (share * 2).max(LEAST_AHEAD)
     }
-}
-
-impl PartMemory {
-    /// Divides the memory between both halves of a part.
-    pub(crate) fn split(&mut self) -> Self {
-        let bytes = self.0.bytes / 2;
-        self.0.bytes -= bytes;
-        Self(Memory { controller: self.0.controller.clone(), bytes })
-    }
-}
-
-/// Bytes that a part of this length takes. With its buffers, a part was measured to take up to three
-/// eighths more than its data.
-fn with_buffers(length: u64) -> u64 {
-    length + length / 8 * 3
 }
 
 impl Drop for Reading {
@@ -250,12 +218,16 @@ impl Drop for Memory {
 /// Memory of an image in progress: the queues of its digests and its connections.
 const IMAGE: u64 = 8 << 20;
 
+/// Number of parts that may wait, even for few connections: a new connection on a long link takes
+/// many seconds until it is fast.
+const LEAST_AHEAD: usize = 16;
+
 /// The time in which a part should be read.
 const PART_TIME: Duration = Duration::from_secs(4);
 
 /// The length of a part in bytes: large compared with the cost of a request, small compared with
 /// memory.
-pub(crate) const SHORTEST_PART: u64 = 1 << 20;
+const SHORTEST_PART: u64 = 1 << 20;
 pub(crate) const LONGEST_PART: u64 = 8 << 20;
 
 #[cfg(test)]

@@ -228,22 +228,6 @@ mod tests {
         assert!(flaky.asked.lock().unwrap().iter().all(|range| range.length.is_some()));
     }
 
-    /// Alone, the slow connection would take 12.8 s.
-    #[tokio::test(start_paused = true)]
-    async fn connections_without_work_help_a_slow_one() {
-        let length = 5 * usize::try_from(LONGEST_PART).unwrap();
-        // The data begins at the first offset; at the second, a part that is read ahead.
-        for slow_at in [0, LONGEST_PART] {
-            let (flaky, image) = FaultySource::with_image(length).await;
-            let flaky = Arc::new(FaultySource { slow_at: Some(slow_at), ..flaky });
-            let begin = tokio::time::Instant::now();
-            assert!(read(&flaky, &image, 3).await.unwrap() == data(length), "{slow_at}");
-            let passed = begin.elapsed().as_secs_f64();
-            assert!((4.0..8.0).contains(&passed), "{slow_at}: {passed} s");
-            assert!(flaky.given() <= length as u64 + (64 << 10), "{slow_at}: {}", flaky.given());
-        }
-    }
-
     #[tokio::test]
     async fn a_source_without_parts_is_read_in_one() {
         let length = 3 * usize::try_from(LONGEST_PART).unwrap();
