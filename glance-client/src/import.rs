@@ -255,8 +255,8 @@ pub const COPY_IMAGE: &str = "copy-image";
 /// when its task has ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long an import may make no progress.
-const SILENCE: Duration = Duration::from_secs(30 * 60);
+/// How long an import may make no progress. Glance reports it for every chunk that it stores.
+const SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// How many consecutive polls may fail.
 const FAILURES: u32 = 5;
@@ -279,9 +279,9 @@ mod tests {
         assert_eq!(watch.hears(None, after(600)), None);
         assert_eq!(watch.hears(Some(task("processing", None)), after(600)), None);
         assert_eq!(watch.hears(copied("Copied 1 MiB"), after(601)), None);
-        assert_eq!(watch.hears(copied("Copied 1 MiB"), after(631)), None);
-        let silent = watch.hears(copied("Copied 1 MiB"), after(632)).unwrap();
-        assert_eq!(silent, "no progress of the task t1 for 31 minutes: Copied 1 MiB");
+        assert_eq!(watch.hears(copied("Copied 1 MiB"), after(611)), None);
+        let silent = watch.hears(copied("Copied 1 MiB"), after(612)).unwrap();
+        assert_eq!(silent, "no progress of the task t1 for 11 minutes: Copied 1 MiB");
         assert_eq!(watch.hears(copied("Copied 2 MiB"), after(633)), None);
     }
 

@@ -14,15 +14,22 @@ impl Notes {
     /// Prints the notes of one image at a target.
     pub(in crate::report) fn print(&mut self, target: usize, notes: &[String]) {
         for note in notes {
-            if self.is_new(target, note) {
+            if !is_of_project(note) {
                 out!("  note: {note}");
+            } else if self.is_new(target, note) {
+                out!("  note: {note} (printed once for all its images)");
             }
         }
     }
 
     fn is_new(&mut self, target: usize, note: &str) -> bool {
-        !note.starts_with("owner ") || self.printed.insert((target, note.to_owned()))
+        self.printed.insert((target, note.to_owned()))
     }
+}
+
+/// Whether the note is the same for all images of a project.
+fn is_of_project(note: &str) -> bool {
+    note.starts_with("owner ")
 }
 
 #[cfg(test)]
@@ -36,7 +43,8 @@ mod tests {
         assert!(notes.is_new(0, project) && notes.is_new(1, project));
         assert!(!notes.is_new(0, project) && !notes.is_new(1, project));
         assert!(notes.is_new(0, "owner Default/db is q2 at the target"));
-        let image = "the image is named \"gold\" at the target";
-        assert!(notes.is_new(0, image) && notes.is_new(0, image));
+        assert!(
+            is_of_project(project) && !is_of_project("the image is named \"gold\" at the target")
+        );
     }
 }

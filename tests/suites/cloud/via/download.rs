@@ -3,7 +3,9 @@
 use std::process::Command;
 
 use glance_core::ImageStore;
-use glance_core::image::{Attributes, Member, MemberStatus, Owner, Status, Visibility};
+use glance_core::image::{
+    Attributes, Image, ImageId, Member, MemberStatus, Owner, Status, Visibility,
+};
 use glance_core::store::Activation;
 
 use crate::suites::cloud::via::{Scene, attributes, mebibytes};
@@ -26,30 +28,18 @@ fn bytes_since(scene: &Scene, marks: &[(&str, usize)]) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gibibyte_does_not_pass_through_here() {
     let scene = Scene::alone().await;
-    let member = |project: &str, status| Member { project: scene.cloud.project(project), status };
-    let properties = [("hw_disk_bus", "scsi"), ("os_distro", "debian"), ("own", "value")];
-    let wanted = Attributes {
-        owner: Owner::Project(scene.cloud.project("Default/proj1")),
-        visibility: Visibility::Shared,
-        min_ram: 64,
-        tags: ["one".to_owned()].into(),
-        properties: properties.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-        ..attributes("a gibibyte")
-    };
-    let image = scene.image(wanted.clone(), mebibytes(1024, 1)).await;
-    let members = [
-        member("Default/proj2", MemberStatus::Accepted),
-        member("partners/proj1", MemberStatus::Rejected),
-    ];
-    scene.a.set_members(&image.id, &members).await.unwrap();
-    let protected = Attributes { protected: true, ..image.attributes.clone() };
-    scene.a.update(&image, &protected).await.unwrap();
-
-    let marks = ["a", "b", "keystone"].map(|server| (server, scene.cloud.mark(server)));
-    // Glance's import copies hw_disk_bus although the mapping drops it.
-    let line = ["livecopy", "a", "b", "--via", "glance-download", "--id", image.id.as_str()];
-    let line = [&line[..], &["-D", "hw_disk_bus"]].concat();
-    let run = scene.cloud.replicator(&line).exits(0);
+    let servers = ["a", "b", "keystone"];
+    let mut image = a_gibibyte(&scene, 1).await;
+    let mut marks = servers.map(|server| (server, scene.cloud.mark(server)));
+    let mut run = scene.cloud.replicator(&import_line(&image.id));
+    // Once, Glance's task stood still for good.
+    if run.stderr.contains("the target's import has not ended: ") {
+        run.exits(3);
+        image = a_gibibyte(&scene, 2).await;
+        marks = servers.map(|server| (server, scene.cloud.mark(server)));
+        run = scene.cloud.replicator(&import_line(&image.id));
+    }
+    let run = run.exits(0);
     assert!(
         run.stdout.contains("(1.0 GiB), verified (sha512), imported by the target\n"),
         "{}",
@@ -67,6 +57,36 @@ async fn a_gibibyte_does_not_pass_through_here() {
     let digest = Command::new("sha512sum").arg(file).output().unwrap().stdout;
     let digest = String::from_utf8(digest).unwrap();
     assert_eq!(digest.split(' ').next(), image.os_hash_value.as_deref());
+}
+
+/// A protected, shared image of 1 GiB at A.
+async fn a_gibibyte(scene: &Scene, seed: u64) -> Image {
+    let member = |project: &str, status| Member { project: scene.cloud.project(project), status };
+    let properties = [("hw_disk_bus", "scsi"), ("os_distro", "debian"), ("own", "value")];
+    let wanted = Attributes {
+        owner: Owner::Project(scene.cloud.project("Default/proj1")),
+        visibility: Visibility::Shared,
+        min_ram: 64,
+        tags: ["one".to_owned()].into(),
+        properties: properties.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        ..attributes("a gibibyte")
+    };
+    let image = scene.image(wanted, mebibytes(1024, seed)).await;
+    let members = [
+        member("Default/proj2", MemberStatus::Accepted),
+        member("partners/proj1", MemberStatus::Rejected),
+    ];
+    scene.a.set_members(&image.id, &members).await.unwrap();
+    let protected = Attributes { protected: true, ..image.attributes.clone() };
+    scene.a.update(&image, &protected).await.unwrap();
+    image
+}
+
+/// The command that lets B import an image of A. Glance's import copies `hw_disk_bus` although the
+/// mapping drops it.
+fn import_line(id: &ImageId) -> [&str; 9] {
+    let id = id.as_str();
+    ["livecopy", "a", "b", "--via", "glance-download", "--id", id, "-D", "hw_disk_bus"]
 }
 
 #[tokio::test(flavor = "multi_thread")]
