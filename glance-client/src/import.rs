@@ -119,7 +119,7 @@ impl GlanceStore {
                     return Ok(image);
                 } else if watch.has_begun || watch.began.elapsed() > PATIENCE {
                     let said = self.task(id, watch.task.as_deref()).await.and_then(Task::said);
-                    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+                    let said = after_colon(said);
                     let reason = format!("the import failed{said}");
                     return Err(self.client.error(StoreErrorKind::Server, operation, reason));
                 }
@@ -166,6 +166,11 @@ impl Task {
     fn has_ended(&self) -> bool {
         matches!(self.status.as_str(), "success" | "failure")
     }
+}
+
+/// What a task said, as the end of a message.
+fn after_colon(said: Option<String>) -> String {
+    said.map(|said| format!(": {said}")).unwrap_or_default()
 }
 
 /// Maximum bytes of a list of tasks.
@@ -217,7 +222,7 @@ impl Watch {
         let (id, has_ended) = (task.id.clone(), task.has_ended());
         let said = task.said();
         if has_ended && now - *self.ended.get_or_insert(now) > PATIENCE {
-            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+            let said = after_colon(said);
             return Some(format!(
                 "the task {id} has ended, but the record still shows an import{said}"
             ));

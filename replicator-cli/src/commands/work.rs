@@ -362,7 +362,7 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         approval: output::approval(options.yes),
         transfers: options.transfers.or(TRANSFERS),
         hashers: tls::hashers(options.tls)?,
-        bandwidth: bandwidth_limits(options.limits.bwlimit.as_ref()),
+        bandwidth: bandwidth_limits(&options.limits),
         retries: retries(options),
         wait: options.state.wait(),
         streams: options.transfer.streams.or(1),

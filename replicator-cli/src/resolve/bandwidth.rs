@@ -1,22 +1,22 @@
 //! The bandwidth limit of `--bwlimit`, following the local time.
 
-use glance_core::rate_limit::{Bandwidth, BandwidthLimits, ByteRateLimiter, Timetable};
+use glance_core::rate_limit::{BandwidthLimits, ByteRateLimiter, Timetable};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::args::LimitArgs;
 use crate::output;
 
 /// The rate limiters of both sides.
-pub(crate) fn bandwidth_limits(limit: Option<&Bandwidth>) -> BandwidthLimits {
-    let Some(limit) = limit else { return BandwidthLimits::default() };
+pub(crate) fn bandwidth_limits(limits: &LimitArgs) -> BandwidthLimits {
+    let Some(limit) = &limits.bwlimit else { return BandwidthLimits::default() };
     if let Err(error) = TimeZone::try_system() {
         tracing::debug!(
             "the times of --bwlimit are UTC because the local time zone is unknown: {error}"
         );
     }
-    let lowest = [&limit.source, &limit.target].into_iter().filter_map(Timetable::lowest).min();
-    if let Some(rate) = lowest.filter(|rate| *rate < UNUSUAL) {
+    if let Some(rate) = limits.lowest_rate().filter(|rate| *rate < UNUSUAL) {
         output::warning(&format!(
             "--bwlimit {rate} is {rate} bytes per second; write a unit, such as 10M for 10 MiB"
         ));

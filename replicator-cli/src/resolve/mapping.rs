@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use glance_core::project::Project;
 use keystone_auth::Projects;
 use keystone_auth::auth::TokenScope;
 use replicator_engine::mapping::{
@@ -111,7 +112,7 @@ async fn project(named: &Named, target: &Opened) -> Result<Owners, CliError> {
     };
     match &found[..] {
         [project] => {
-            let label = Some(format!("{}/{}", project.domain, project.name));
+            let label = Some(label(project));
             Ok(Owners::Project { id: project.id.clone(), label })
         }
         [] => {
@@ -124,12 +125,17 @@ async fn project(named: &Named, target: &Opened) -> Result<Owners, CliError> {
             )))
         }
         several => {
-            let all = several.iter().map(|one| format!("{}/{}", one.domain, one.name));
+            let all = several.iter().map(label);
             let all: Vec<String> = all.collect();
             let what = format!("--owner {named}: several domains have a project of this name");
             Err(CliError::usage(what).hint(format!("write one of {}", all.join(", "))))
         }
     }
+}
+
+/// The name of a project for messages, as `--owner` accepts it.
+pub(crate) fn label(project: &Project) -> String {
+    format!("{}/{}", project.domain, project.name)
 }
 
 /// The start of a hint that names the visible projects with similar names. Empty if there are none, or

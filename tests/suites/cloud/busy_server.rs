@@ -89,8 +89,9 @@ impl BusyServer {
         let file = directory.path().join("nginx.conf");
         fs::write(&file, configuration).unwrap();
         let nginx = Command::new("nginx").arg("-c").arg(&file).spawn().unwrap();
-        let server = Self { nginx, directory, url: format!("https://{address}") };
+        let mut server = Self { nginx, directory, url: format!("https://{address}") };
         while TcpStream::connect(address).is_err() {
+            assert_eq!(server.nginx.try_wait().unwrap(), None, "nginx ended");
             sleep(Duration::from_millis(50));
         }
         server

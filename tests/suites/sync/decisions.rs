@@ -90,13 +90,18 @@ async fn the_sync_brings_all_in_step_and_the_next_finds_nothing_to_do() {
     assert!(!source.as_str().contains(super::ORIGIN));
 }
 
+/// Puts the image 1, which refers to other images.
+async fn put_machine(store: &MemoryStore, references: &[(&str, usize)]) {
+    let mut machine = attributes("machine");
+    let references = references.iter().map(|(name, to)| ((*name).to_owned(), id(*to).to_string()));
+    machine.properties.extend(references);
+    put(store, &id(1), machine, b"abc").await;
+}
+
 #[tokio::test]
 async fn images_come_after_those_they_are_started_with() {
     let (a, b) = stores();
-    let mut machine = attributes("machine");
-    machine.properties.insert("kernel_id".into(), id(3).to_string());
-    machine.properties.insert("ramdisk_id".into(), id(2).to_string());
-    put(&a, &id(1), machine, b"abc").await;
+    put_machine(&a, &[("kernel_id", 3), ("ramdisk_id", 2)]).await;
     put(&a, &id(2), attributes("ramdisk"), b"r").await;
     put(&a, &id(3), attributes("kernel"), b"k").await;
     let order = outcomes(&replication(&a, &b, policy())).await;
@@ -108,9 +113,7 @@ async fn images_come_after_those_they_are_started_with() {
 #[tokio::test]
 async fn references_stay_with_the_replica_of_the_same_id() {
     let (a, b) = stores();
-    let mut machine = attributes("machine");
-    machine.properties.insert("kernel_id".into(), id(2).to_string());
-    put(&a, &id(1), machine, b"abc").await;
+    put_machine(&a, &[("kernel_id", 2)]).await;
     put(&a, &id(2), attributes("kernel"), b"k").await;
     outcomes(&replication(&a, &b, policy())).await;
     let one = Selection::of_ids([id(2)].into());
@@ -125,10 +128,7 @@ async fn references_stay_with_the_replica_of_the_same_id() {
 #[tokio::test]
 async fn a_missing_kernel_is_noted() {
     let (a, b) = stores();
-    let mut machine = attributes("machine");
-    machine.properties.insert("kernel_id".into(), id(2).to_string());
-    machine.properties.insert("ramdisk_id".into(), id(3).to_string());
-    put(&a, &id(1), machine, b"abc").await;
+    put_machine(&a, &[("kernel_id", 2), ("ramdisk_id", 3)]).await;
     put(&a, &id(2), attributes("kernel"), b"k").await;
     put(&b, &id(3), attributes("ramdisk"), b"r").await;
     let selection = Selection::of_ids([id(1)].into());
@@ -142,9 +142,7 @@ async fn a_missing_kernel_is_noted() {
 #[tokio::test]
 async fn a_burned_id_is_replaced_once_and_references_follow() {
     let (a, b) = stores();
-    let mut machine = attributes("machine");
-    machine.properties.insert("kernel_id".into(), id(2).to_string());
-    put(&a, &id(1), machine, b"abc").await;
+    put_machine(&a, &[("kernel_id", 2)]).await;
     put(&a, &id(2), attributes("kernel"), b"k").await;
     put(&b, &id(2), attributes("deleted"), b"x").await;
     b.delete(&id(2)).await.unwrap();

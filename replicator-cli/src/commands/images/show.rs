@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::report;
 use crate::resolve::endpoint::Side;
+use crate::resolve::mapping::label;
 use crate::resolve::selection::one_image;
 
 /// Runs `show`.
@@ -48,7 +49,7 @@ async fn names(
     for id in owner.into_iter().chain(members.iter().map(|member| &member.project)) {
         match projects.by_id(id).await {
             Ok(Some(project)) => {
-                names.insert(id.clone(), format!("{}/{}", project.domain, project.name));
+                names.insert(id.clone(), label(&project));
             }
             Ok(None) => {}
             Err(error) => tracing::debug!("cannot look up the project {id}: {error}"),
